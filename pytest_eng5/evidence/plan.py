@@ -1,0 +1,102 @@
+"""The plan of a run: who is compared, by whom, how far; written before anything is published.
+
+With it the event logs of an interrupted run can still be read: it holds the map from the opaque ids on the
+wire back to essays and grades, which is nowhere else.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pytest_eng5.evidence.files import write_json
+from pytest_eng5.evidence.records import EvidenceError
+
+__all__ = ["PlannedEssay", "RunPlan", "SourceText", "read_plan", "write_plan"]
+
+
+class SourceText(BaseModel):
+    """A text that went into a run: where it came from, its SHA-256, and the text itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source_path: str
+    checksum: str = Field(pattern=r"^[0-9a-f]{64}$")
+    content: str
+
+
+class PlannedEssay(BaseModel):
+    """One essay of a run; ``essay_id`` is its opaque id on the wire, ``local_id`` the user's own."""
+
+    model_config = ConfigDict(frozen=True)
+
+    essay_id: str
+    local_id: str
+    file_name: str
+    source_path: str
+    checksum: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the text as uploaded, UTF-8")
+    grade: str | None = None
+    is_anchor: bool = True
+    text_storage_id: str | None = None
+
+
+class RunPlan(BaseModel):
+    """Everything that is decided before a request is published."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: str = "1.0.0"
+    scenario: str
+    variant: str
+    repeat: int = Field(ge=1)
+    mode: str
+    batch_uuid: str
+    correlation_id: str
+    created_at: datetime
+    runner_version: str
+    git_sha: str | None = Field(default=None, pattern=r"^[0-9a-f]{7,40}$")
+    course_code: str
+    language: str
+    grade_scale: str | None = None
+    assignment_id: str | None = None
+    course_id: str | None = None
+    provider: str
+    model: str | None = None
+    temperature: float | None = None
+    planned_comparisons: int = Field(ge=1)
+    idle_seconds: float
+    total_seconds: float
+    budget_usd: float | None = None
+    topic_prefix: str = ""
+    system_prompt: SourceText | None = None
+    rubric: SourceText | None = None
+    instructions: SourceText | None = None
+    prompt_reference: SourceText | None = None
+    essays: tuple[PlannedEssay, ...]
+    resolved_scenario: dict[str, Any] = Field(
+        default_factory=dict, description="The variant after merging and overrides, thresholds included"
+    )
+
+
+def write_plan(path: Path, plan: RunPlan) -> None:
+    """Write the plan atomically."""
+    write_json(path, plan.model_dump(mode="json", exclude_none=True))
+
+
+def read_plan(path: Path) -> RunPlan:
+    """Read a plan.
+
+    Raises:
+        EvidenceError: The file is missing or damaged.
+    """
+    try:
+        return RunPlan.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise EvidenceError(
+            f"no readable plan: {error}",
+            where=str(path),
+            fix="name the folder of a run, such as .../baseline/run-1",
+        ) from error

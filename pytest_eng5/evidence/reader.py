@@ -1,0 +1,223 @@
+"""Reading a run folder back: what checks and reports work on.
+
+Nothing here needs Kafka, HTTP or the pipeline: the same functions read a run that ended a second ago and one
+that was recorded years ago.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pytest_eng5.contracts import (
+    AssessmentResultV1,
+    CJAssessmentCompletedV1,
+    CJAssessmentFailedV1,
+    ELS_CJAssessmentRequestV1,
+    EventEnvelope,
+    LLMComparisonResultV1,
+    ProcessingEvent,
+    WireModel,
+    decode_event,
+)
+from pytest_eng5.evidence.artefact import read_artefact
+from pytest_eng5.evidence.ending import RunEnding
+from pytest_eng5.evidence.layout import RunFolder, Stream
+from pytest_eng5.evidence.plan import PlannedEssay, RunPlan, read_plan
+from pytest_eng5.evidence.records import CapturedRecord, EvidenceError, Rejection, decode_line
+
+__all__ = ["CapturedEvent", "RejectedRecord", "RunEvidence", "load_evidence", "read_stream"]
+
+STREAM_EVENTS: dict[Stream, ProcessingEvent] = {
+    Stream.COMPARISONS: ProcessingEvent.LLM_COMPARISON_RESULT,
+    Stream.ASSESSMENT_RESULTS: ProcessingEvent.ASSESSMENT_RESULT_PUBLISHED,
+    Stream.COMPLETIONS: ProcessingEvent.CJ_ASSESSMENT_COMPLETED,
+    Stream.FAILURES: ProcessingEvent.CJ_ASSESSMENT_FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRecord:
+    """A record of this run that could not be decoded or validated."""
+
+    record: CapturedRecord
+    rejection: Rejection
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedEvent:
+    """A valid event: its record, its envelope, and ``file:line`` in the run folder.
+
+    ``payload`` is the validated model of the stream, one of :data:`pytest_eng5.contracts.PAYLOADS`.
+    """
+
+    record: CapturedRecord
+    envelope: EventEnvelope
+    evidence: str
+
+    @property
+    def payload(self) -> WireModel:
+        """The event's data."""
+        data: WireModel = self.envelope.data
+        return data
+
+    @property
+    def comparison(self) -> LLMComparisonResultV1:
+        """The payload of an event of the comparisons stream."""
+        assert isinstance(self.envelope.data, LLMComparisonResultV1)
+        return self.envelope.data
+
+    @property
+    def result(self) -> AssessmentResultV1:
+        """The payload of an event of the assessment results stream."""
+        assert isinstance(self.envelope.data, AssessmentResultV1)
+        return self.envelope.data
+
+    @property
+    def completion(self) -> CJAssessmentCompletedV1:
+        """The payload of an event of the completions stream."""
+        assert isinstance(self.envelope.data, CJAssessmentCompletedV1)
+        return self.envelope.data
+
+    @property
+    def failure(self) -> CJAssessmentFailedV1:
+        """The payload of an event of the failures stream."""
+        assert isinstance(self.envelope.data, CJAssessmentFailedV1)
+        return self.envelope.data
+
+
+@dataclass(frozen=True)
+class RunEvidence:
+    """Everything recorded about one run.
+
+    Attributes:
+        request: The request as published, or ``None`` if the run ended before.
+        comparisons: Callbacks in the order of capture, duplicates included.
+        ending: How the run ended; ``None`` if it was killed before it could say.
+    """
+
+    folder: RunFolder
+    plan: RunPlan
+    request: EventEnvelope | None
+    comparisons: tuple[CapturedEvent, ...]
+    results: tuple[CapturedEvent, ...]
+    completions: tuple[CapturedEvent, ...]
+    failures: tuple[CapturedEvent, ...]
+    rejected: tuple[RejectedRecord, ...]
+    ending: RunEnding | None = field(default=None)
+
+    @property
+    def request_data(self) -> ELS_CJAssessmentRequestV1 | None:
+        """The request's payload."""
+        data = self.request.data if self.request else None
+        return data if isinstance(data, ELS_CJAssessmentRequestV1) else None
+
+    @property
+    def events(self) -> tuple[CapturedEvent, ...]:
+        """All valid events of the run."""
+        return (*self.comparisons, *self.results, *self.completions, *self.failures)
+
+    @cached_property
+    def essays(self) -> dict[str, PlannedEssay]:
+        """Planned essays by their id on the wire."""
+        return {essay.essay_id: essay for essay in self.plan.essays}
+
+    @cached_property
+    def distinct_comparisons(self) -> tuple[CapturedEvent, ...]:
+        """The first callback of every request id: redeliveries count once (contract 1.4)."""
+        first: dict[str, CapturedEvent] = {}
+        for event in self.comparisons:
+            first.setdefault(event.comparison.request_id, event)
+        return tuple(first.values())
+
+    @cached_property
+    def succeeded(self) -> tuple[CapturedEvent, ...]:
+        """Distinct comparisons in which the judge named a winner between two different essays of the plan."""
+        return tuple(
+            event
+            for event in self.distinct_comparisons
+            if (data := event.comparison).is_success
+            and data.winner_id in self.essays
+            and data.loser_id in self.essays
+            and data.winner_id != data.loser_id
+        )
+
+
+def read_stream(folder: RunFolder, stream: Stream) -> Iterator[tuple[CapturedRecord, Rejection | None, str]]:
+    """Yield every line of a stream as (record, rejection, ``file:line``); a missing file has no lines.
+
+    Raises:
+        EvidenceError: A line is damaged.
+    """
+    path = folder.stream(stream)
+    if not path.exists():
+        return
+    name = path.relative_to(folder.root).as_posix()
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            where = f"{name}:{number}"
+            record, rejection = decode_line(line, where)
+            yield record, rejection, where
+
+
+def _valid(folder: RunFolder, stream: Stream) -> tuple[CapturedEvent, ...]:
+    event = STREAM_EVENTS[stream]
+    captured = []
+    for record, _, where in read_stream(folder, stream):
+        try:
+            captured.append(CapturedEvent(record, decode_event(event, record.value or b""), where))
+        except ValidationError as error:
+            raise EvidenceError(
+                f"a recorded event no longer validates ({error.error_count()} problems)",
+                where=where,
+                fix="the file was altered after the run, or written against another version of the contract",
+            ) from error
+    return tuple(captured)
+
+
+def _request(folder: RunFolder) -> EventEnvelope | None:
+    if not folder.request.exists():
+        return None
+    try:
+        return decode_event(ProcessingEvent.ELS_CJ_ASSESSMENT_REQUESTED, folder.request.read_bytes())
+    except ValidationError as error:
+        where = str(folder.request)
+        raise EvidenceError("the recorded request is damaged", where=where, fix="run again") from error
+
+
+def load_evidence(root: Path, ending: RunEnding | None = None) -> RunEvidence:
+    """Read a run folder.
+
+    Args:
+        root: The run folder (``.../<variant>/run-1``).
+        ending: How the run ended, if the caller knows; otherwise it is read from the artefact.
+
+    Raises:
+        EvidenceError: The folder is no run, or a file of it is damaged.
+    """
+    folder = RunFolder(root)
+    plan = read_plan(folder.plan)
+    rejected = tuple(
+        RejectedRecord(record, rejection or Rejection("undecodable", (), "unknown"), where)
+        for record, rejection, where in read_stream(folder, Stream.REJECTED)
+    )
+    return RunEvidence(
+        folder=folder,
+        plan=plan,
+        request=_request(folder),
+        comparisons=_valid(folder, Stream.COMPARISONS),
+        results=_valid(folder, Stream.ASSESSMENT_RESULTS),
+        completions=_valid(folder, Stream.COMPLETIONS),
+        failures=_valid(folder, Stream.FAILURES),
+        rejected=rejected,
+        ending=ending or _ending(folder.artefact(plan.mode)),
+    )
+
+
+def _ending(artefact: Path) -> RunEnding | None:
+    return read_artefact(artefact).validation.runner_status.ending if artefact.exists() else None

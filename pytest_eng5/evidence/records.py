@@ -1,0 +1,149 @@
+"""One captured Kafka record and its line in the event log.
+
+A line keeps topic, partition, offset, broker timestamp, receive time, key, headers and the raw value. Bytes
+that are UTF-8 stand as text under ``key`` / ``value``; others stand in base64 under ``key_base64`` /
+``value_base64``. A null key or value is JSON ``null``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from pytest_eng5.errors import Eng5Error
+
+__all__ = ["CapturedRecord", "EvidenceError", "Rejection", "decode_line", "encode_line"]
+
+
+class EvidenceError(Eng5Error):
+    """Recorded evidence that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a record could not be taken at face value.
+
+    Attributes:
+        stage: ``undecodable`` (no UTF-8, no JSON object) or ``schema`` (breaks its model).
+        reasons: (JSON pointer, message) pairs; the pointer is empty for the whole value.
+        attribution: How the record was tied to this run: a data field, ``text`` (an id of the run stands in
+            the bytes), or ``unattributed`` (only runs of this session use the topic).
+    """
+
+    stage: str
+    reasons: tuple[tuple[str, str], ...]
+    attribution: str
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedRecord:
+    """A record as the broker handed it out.
+
+    Attributes:
+        timestamp_ms: Broker timestamp, milliseconds since the epoch; -1 if the record has none.
+        received_at: When the harness got it, aware UTC.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    received_at: datetime
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = field(default=())
+
+    @property
+    def position(self) -> str:
+        """``topic[partition]@offset``, the way findings name a record."""
+        return f"{self.topic}[{self.partition}]@{self.offset}"
+
+    @property
+    def timestamp(self) -> datetime | None:
+        """Broker timestamp as a date, or ``None``."""
+        return None if self.timestamp_ms < 0 else datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
+
+
+def _put(target: dict[str, Any], name: str, data: bytes | None) -> None:
+    if data is None:
+        target[name] = None
+        return
+    try:
+        target[name] = data.decode()
+    except UnicodeDecodeError:
+        target[f"{name}_base64"] = base64.b64encode(data).decode()
+
+
+def _get(source: Mapping[str, Any], name: str) -> bytes | None:
+    text = source.get(name)
+    if text is not None:
+        return str(text).encode()
+    coded = source.get(f"{name}_base64")
+    return None if coded is None else base64.b64decode(coded, validate=True)
+
+
+def encode_line(record: CapturedRecord, rejection: Rejection | None = None) -> bytes:
+    """The record as one JSON line, without the newline."""
+    line: dict[str, Any] = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp_ms": record.timestamp_ms,
+        "received_at": record.received_at,
+    }
+    _put(line, "key", record.key)
+    line["headers"] = []
+    for name, data in record.headers:
+        header: dict[str, Any] = {"name": name}
+        _put(header, "value", data)
+        line["headers"].append(header)
+    _put(line, "value", record.value)
+    if rejection is not None:
+        line["rejected"] = {
+            "stage": rejection.stage,
+            "reasons": [{"pointer": pointer, "message": text} for pointer, text in rejection.reasons],
+            "attribution": rejection.attribution,
+        }
+    return orjson.dumps(line)
+
+
+def decode_line(line: bytes, where: str) -> tuple[CapturedRecord, Rejection | None]:
+    """Read a line back.
+
+    Args:
+        line: One line of an event log.
+        where: ``file:line`` for the error message.
+
+    Raises:
+        EvidenceError: The line is damaged.
+    """
+    try:
+        raw = orjson.loads(line)
+        headers: Sequence[Mapping[str, Any]] = raw["headers"]
+        record = CapturedRecord(
+            topic=str(raw["topic"]),
+            partition=int(raw["partition"]),
+            offset=int(raw["offset"]),
+            timestamp_ms=int(raw["timestamp_ms"]),
+            received_at=datetime.fromisoformat(raw["received_at"]),
+            key=_get(raw, "key"),
+            value=_get(raw, "value"),
+            headers=tuple((str(item["name"]), _get(item, "value")) for item in headers),
+        )
+        rejected = raw.get("rejected")
+        if rejected is None:
+            return record, None
+        reasons = tuple((str(item["pointer"]), str(item["message"])) for item in rejected["reasons"])
+        return record, Rejection(str(rejected["stage"]), reasons, str(rejected["attribution"]))
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+        raise EvidenceError(
+            f"not a line of an event log ({error})",
+            where=where,
+            fix="the file was altered or cut off after the run; `manifest.json` tells which files are intact",
+        ) from error
