@@ -1,0 +1,198 @@
+"""The anchors of an inputs folder: essays whose expert grade is known, and where that grade was read."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_eng5.contracts import grade_from_stem, grade_rank, known_grades, sanitize_identifier
+from pytest_eng5.scenario.anchor_table import AnchorRow, read_anchor_table
+from pytest_eng5.scenario.errors import AnchorError, Location, Problem, ScenarioError, shown_path
+from pytest_eng5.scenario.essays import EssayFiles, essay_complaint, list_essays
+from pytest_eng5.scenario.explain import closest, quoted_list
+
+__all__ = ["ANCHOR_FOLDER", "ANCHOR_TABLE", "Anchor", "read_anchors"]
+
+ANCHOR_FOLDER = "anchors"
+ANCHOR_TABLE = "anchors.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """One anchor essay; its text is not held.
+
+    Attributes:
+        anchor_id: Id in the table, else the file name without its suffix. Never sent to the judge.
+        path: The essay file.
+        grade: Expert grade, one that `contracts.grade_rank` knows.
+        csv_line: Line of the table that gave id and grade; None if the file name gave them.
+    """
+
+    anchor_id: str
+    path: Path
+    grade: str
+    csv_line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """An anchor with the places that messages about it name."""
+
+    anchor: Anchor
+    id_location: Location
+    grade_location: Location
+
+
+def read_anchors(inputs_dir: Path) -> tuple[Anchor, ...]:
+    """Return the anchors of ``inputs_dir``.
+
+    With a table ``anchors.csv`` its rows give ids, grades and order, and it must list every essay of the
+    folder ``anchors/``. Without one the grade is the last ``_`` token of each file name (contract 10.4) and
+    the order is that of the names. Hidden files and lock files (``~$...``) are passed over.
+
+    Raises:
+        AnchorError: No such folder or nothing in it, an essay that cannot be used, a table that does not fit
+            the folder, an unknown grade, grades of two scales, or ids that are equal once normalised.
+    """
+    inputs_dir = inputs_dir.absolute()
+    try:
+        return _read(inputs_dir)
+    except AnchorError:
+        raise
+    except ScenarioError as error:
+        raise AnchorError(error.problems) from error
+
+
+def _read(inputs_dir: Path) -> tuple[Anchor, ...]:
+    folder = inputs_dir / ANCHOR_FOLDER
+    essays = list_essays(folder)
+    table = inputs_dir / ANCHOR_TABLE
+    if os.path.lexists(table):
+        candidates, problems = _from_table(table, essays)
+    else:
+        candidates, problems = _from_names(essays)
+    used = {candidate.anchor.path: candidate.id_location for candidate in candidates}
+    problems += [
+        Problem(Location(path), complaint, "write the essay's text into it as UTF-8 .txt or .md")
+        for path in used
+        if (complaint := essay_complaint(path))
+    ]
+    problems += [*_equal_ids(candidates), *_mixed_scales(candidates)]
+    if problems:
+        raise AnchorError(problems)
+    return tuple(candidate.anchor for candidate in candidates)
+
+
+def _from_names(essays: EssayFiles) -> tuple[list[_Candidate], list[Problem]]:
+    candidates: list[_Candidate] = []
+    problems = list(essays.problems)
+    for path in essays.paths:
+        where = Location(path)
+        grade = _grade_of_name(path)
+        if grade_rank(grade) is None:
+            message = (
+                f"the file name {path.name!r} ends in no known grade ({grade!r})"
+                if grade
+                else (f"the file name {path.name!r} has no grade at its end")
+            )
+            hint = f"name it like essay_01_B.txt, or write {ANCHOR_TABLE}; {_grades_hint()}"
+            problems.append(Problem(where, message, hint))
+        else:
+            candidates.append(_Candidate(Anchor(path.stem, path, grade), where, where))
+    return candidates, problems
+
+
+def _grade_of_name(path: Path) -> str:
+    try:
+        return grade_from_stem(path.stem)
+    except ValueError:
+        return ""
+
+
+def _grades_hint() -> str:
+    return f"known grades: {quoted_list(known_grades())}"
+
+
+def _from_table(table: Path, essays: EssayFiles) -> tuple[list[_Candidate], list[Problem]]:
+    rows, problems = read_anchor_table(table)
+    problems = [*problems, *essays.problems]
+    listed: dict[Path, AnchorRow] = {}
+    candidates: list[_Candidate] = []
+    for row in rows:
+        path = essays.find(row.file_name.text)
+        problem = _row_problem(row, path, listed, essays)
+        if problem:
+            problems.append(problem)
+        if path:
+            listed.setdefault(path, row)
+        if path and not problem:
+            anchor = Anchor(row.anchor_id.text, path, row.grade.text.upper(), row.line)
+            candidates.append(_Candidate(anchor, row.anchor_id.location, row.grade.location))
+    problems += _not_listed(table, essays, listed)
+    return candidates, problems
+
+
+def _row_problem(
+    row: AnchorRow, path: Path | None, listed: dict[Path, AnchorRow], essays: EssayFiles
+) -> Problem | None:
+    name, grade = row.file_name, row.grade
+    if path is None:
+        if essays.is_refused(name.text):
+            return None
+        near = closest(name.text, (known.name for known in essays.paths))
+        hint = f"did you mean {near!r}?" if near else f"put the essay into {shown_path(essays.folder)}"
+        return Problem(name.location, f"the file {name.text!r} is not in {shown_path(essays.folder)}", hint)
+    if path in listed:
+        first = listed[path].line
+        return Problem(
+            name.location, f"the file {path.name!r} is already listed in line {first}", "remove one row"
+        )
+    if grade_rank(grade.text) is None:
+        near = closest(grade.text, known_grades())
+        hint = f"did you mean {near!r}? {_grades_hint()}" if near else _grades_hint()
+        return Problem(grade.location, f"unknown grade {grade.text!r}", hint)
+    return None
+
+
+def _not_listed(table: Path, essays: EssayFiles, listed: Iterable[Path]) -> list[Problem]:
+    missing = sorted(set(essays.paths) - set(listed))
+    hint = f"add a row for it to {ANCHOR_TABLE}, or take it out of {ANCHOR_FOLDER}/"
+    return [
+        Problem(Location(table), f"the essay {path.name!r} is not listed, so its grade is unknown", hint)
+        for path in missing
+    ]
+
+
+def _equal_ids(candidates: Sequence[_Candidate]) -> list[Problem]:
+    """Ids lose case, signs and punctuation when they are normalised: ``E+1`` and ``E-1`` become one."""
+    groups: defaultdict[str, list[_Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        groups[sanitize_identifier(candidate.anchor.anchor_id)].append(candidate)
+    return [_equal_id(key, group[0], other) for key, group in groups.items() for other in group[1:]]
+
+
+def _equal_id(key: str, first: _Candidate, other: _Candidate) -> Problem:
+    mine, theirs = other.anchor.anchor_id, first.anchor.anchor_id
+    if mine == theirs:
+        message = f"the anchor id {mine!r} is already used by {first.anchor.path.name}"
+    else:
+        message = f"the anchor ids {theirs!r} and {mine!r} are both {key!r} once normalised"
+    return Problem(other.id_location, message, "give each anchor an id that differs in letters or digits")
+
+
+def _mixed_scales(candidates: Sequence[_Candidate]) -> list[Problem]:
+    digits = [candidate for candidate in candidates if candidate.anchor.grade.isdigit()]
+    letters = [candidate for candidate in candidates if not candidate.anchor.grade.isdigit()]
+    if not digits or not letters:
+        return []
+    odd, usual = (digits, letters) if len(digits) <= len(letters) else (letters, digits)
+    message = (
+        f"the grade {odd[0].anchor.grade!r} of {odd[0].anchor.path.name} is of another scale than "
+        f"{usual[0].anchor.grade!r} of {usual[0].anchor.path.name}"
+    )
+    return [
+        Problem(odd[0].grade_location, message, "grade all anchors with letters or all with national digits")
+    ]

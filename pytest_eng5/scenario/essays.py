@@ -1,0 +1,97 @@
+"""The essay files of a folder."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_eng5.scenario.errors import Location, Problem, ScenarioError, shown_path
+from pytest_eng5.scenario.textfile import read_text, reason_of
+
+__all__ = ["NOT_YET_SUFFIXES", "TEXT_SUFFIXES", "EssayFiles", "essay_complaint", "list_essays"]
+
+TEXT_SUFFIXES = frozenset({".txt", ".md"})
+NOT_YET_SUFFIXES = frozenset({".docx", ".pdf"})
+"""Recognised as essays, but not supported yet: nothing extracts their text."""
+
+
+@dataclass(frozen=True, slots=True)
+class EssayFiles:
+    """What a folder holds: usable essays by name, and a problem for each other file.
+
+    Attributes:
+        folder: The folder.
+        paths: Essays, sorted by name.
+        refused: Names of files that ``problems`` is about.
+        problems: Files of kinds that cannot be used.
+    """
+
+    folder: Path
+    paths: tuple[Path, ...]
+    refused: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+    def find(self, name: str) -> Path | None:
+        """Return the essay with this name, or the only one with this name before its suffix."""
+        wanted = _normal(name)
+        exact = [path for path in self.paths if _normal(path.name) == wanted]
+        found = exact or [path for path in self.paths if _normal(path.stem) == wanted]
+        return found[0] if len(found) == 1 else None
+
+    def is_refused(self, name: str) -> bool:
+        """Whether the name is that of a file which was refused for its kind."""
+        return _normal(name) in map(_normal, self.refused)
+
+
+def _normal(name: str) -> str:
+    # Some file systems decompose letters such as å, tables usually do not.
+    return unicodedata.normalize("NFC", name)
+
+
+def list_essays(folder: Path) -> EssayFiles:
+    """Return the essays of a folder; hidden files and lock files (``~$...``) are passed over.
+
+    Raises:
+        ScenarioError: There is no such folder, or it cannot be listed.
+    """
+    try:
+        entries = sorted(folder.iterdir(), key=lambda path: path.name)
+    except (OSError, ValueError) as error:
+        hint = f"create {shown_path(folder)} with one text file per anchor essay"
+        raise ScenarioError.at(
+            Location(folder), f"cannot list the essays: {reason_of(error)}", hint
+        ) from error
+    seen = [path for path in entries if not path.name.startswith((".", "~$"))]
+    complaints = {path: _kind_complaint(path) for path in seen}
+    return EssayFiles(
+        folder=folder,
+        paths=tuple(path for path, complaint in complaints.items() if not complaint),
+        refused=tuple(path.name for path, complaint in complaints.items() if complaint),
+        problems=tuple(
+            Problem(
+                Location(path), complaint, "save it as UTF-8 text (.txt or .md), or take it out of the folder"
+            )
+            for path, complaint in complaints.items()
+            if complaint
+        ),
+    )
+
+
+def _kind_complaint(path: Path) -> str | None:
+    suffix = path.suffix.lower()
+    if suffix in NOT_YET_SUFFIXES:
+        return f"essays in {suffix} files are not supported yet"
+    if suffix not in TEXT_SUFFIXES or path.is_dir():
+        return f"{path.name!r} is no essay: neither .txt nor .md"
+    return None
+
+
+def essay_complaint(path: Path) -> str | None:
+    """Return what is wrong with the text of an essay; None if it is UTF-8 and not blank."""
+    try:
+        text = read_text(path)
+    except ScenarioError as error:
+        at = f" (line {error.line}, column {error.column})" if error.line > 1 or error.column > 1 else ""
+        return f"the essay {path.name!r} {error.message}{at}"
+    return None if text.strip() else f"the essay {path.name!r} is empty"

@@ -1,0 +1,105 @@
+"""Files and folders that a scenario names: where they are, whether they can be used, what was meant."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_eng5.scenario.anchors import Anchor, read_anchors
+from pytest_eng5.scenario.errors import Problem, ScenarioError, shown_path
+from pytest_eng5.scenario.nodes import Scalar
+from pytest_eng5.scenario.textfile import read_text, reason_of
+
+__all__ = ["NamedFiles", "near_names"]
+
+_MIN_ANCHORS = 2
+
+
+@dataclass(slots=True)
+class NamedFiles:
+    """Checks the paths of one scenario file; each file is read once however many variants name it.
+
+    Attributes:
+        folder: Folder of the scenario file; paths are relative to it.
+        problems: What was found wrong so far.
+    """
+
+    folder: Path
+    problems: list[Problem] = field(default_factory=list)
+    _texts: dict[Path, str | None] = field(default_factory=dict)
+    _inputs: dict[Path, str | None] = field(default_factory=dict)
+
+    def text_file(self, node: Scalar, what: str) -> Path:
+        """Return the path of a text file (``what`` says its role); note a problem if it cannot be used."""
+        path = self._path(node)
+        if path not in self._texts:
+            self._texts[path] = _text_complaint(path)
+        complaint = self._texts[path]
+        if complaint:
+            hint = near_names(path) if complaint == "does not exist" else None
+            self.problems.append(Problem(node.location, f"{what} {shown_path(path)} {complaint}", hint))
+        return path
+
+    def inputs_dir(self, node: Scalar) -> Path:
+        """Return the path of the inputs folder; note a problem if it or its anchors cannot be used."""
+        path = self._path(node)
+        if not _is_dir(path):
+            message = f"the inputs folder {shown_path(path)} does not exist"
+            self.problems.append(Problem(node.location, message, near_names(path)))
+            return path
+        if path not in self._inputs:
+            self._inputs[path] = self._anchor_complaint(path)
+        complaint = self._inputs[path]
+        if complaint:
+            self.problems.append(Problem(node.location, complaint, "add essays to its folder anchors/"))
+        return path
+
+    def _anchor_complaint(self, path: Path) -> str | None:
+        anchors: tuple[Anchor, ...]
+        try:
+            anchors = read_anchors(path)
+        except ScenarioError as error:
+            self.problems.extend(error.problems)
+            return None
+        if len(anchors) >= _MIN_ANCHORS:
+            return None
+        held = "one anchor" if anchors else "no anchors"
+        return f"the inputs folder {shown_path(path)} holds {held}; a comparison needs {_MIN_ANCHORS}"
+
+    def _path(self, node: Scalar) -> Path:
+        return Path(os.path.normpath(self.folder / node.text))
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _text_complaint(path: Path) -> str | None:
+    try:
+        text = read_text(path)
+    except ScenarioError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            return "does not exist"
+        at = f" (line {error.line}, column {error.column})" if "UTF-8:" in error.message else ""
+        return error.message + at
+    return None if text.strip() else "is empty"
+
+
+def near_names(path: Path) -> str:
+    """Return a hint about a path that does not exist: names like it, or its first missing folder."""
+    folder = path.parent
+    while not _is_dir(folder) and folder != folder.parent:
+        path, folder = folder, folder.parent
+    try:
+        names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    except (OSError, ValueError) as error:
+        return f"{shown_path(folder)} cannot be listed: {reason_of(error)}"
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
+    if near:
+        return f"{shown_path(folder)} has {', '.join(near)}"
+    return f"there is no {path.name} in {shown_path(folder)}"

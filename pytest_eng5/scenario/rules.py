@@ -1,0 +1,59 @@
+"""Rules about the merged settings of a variant that concern more than one key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_eng5.scenario.errors import Location, Problem
+from pytest_eng5.scenario.nodes import MappingNode, Node, Scalar, find
+
+__all__ = ["rule_problems"]
+
+_EXECUTE_NEEDS = ("assignment_id", "course_id")
+_EXECUTE_ONLY = (*_EXECUTE_NEEDS, "expected_grade_scale")
+
+
+def rule_problems(settings: MappingNode, mode: str, file_start: Location) -> Iterator[Problem]:
+    """Yield what is wrong with the merged ``settings`` of one variant, whose keys are valid one by one."""
+    if settings.get("inputs") is None:
+        yield Problem(
+            file_start, "the key 'inputs' is missing", "add 'inputs: ' and the folder with the anchors"
+        )
+    yield from _mode_problems(settings, mode)
+    yield from _threshold_problems(settings)
+
+
+def _mode_problems(settings: MappingNode, mode: str) -> Iterator[Problem]:
+    if mode == "execute":
+        for key in _EXECUTE_NEEDS:
+            if settings.get(key) is None:
+                yield Problem(
+                    settings.location_of("mode"), f"mode execute needs the key {key!r}", f"add '{key}: ...'"
+                )
+        return
+    for key in _EXECUTE_ONLY:
+        if settings.get(key) is not None:
+            message = f"{key!r} belongs to mode execute, but the mode is {mode}"
+            yield Problem(settings.location_of(key), message, "remove it")
+
+
+def _threshold_problems(settings: MappingNode) -> Iterator[Problem]:
+    thresholds = settings.get("thresholds")
+    for metric, entry in thresholds if isinstance(thresholds, MappingNode) else ():
+        if not isinstance(entry.node, MappingNode):
+            continue
+        low, high = find(entry.node, "min"), find(entry.node, "max")
+        if low is None and high is None:
+            message = f"the threshold {metric!r} has neither min nor max"
+            yield Problem(
+                entry.location, message, f"write {metric}: {{min: ...}}, or {metric}: null to remove it"
+            )
+        elif _above(low, high):
+            message = f"no value passes the threshold {metric!r}: min is above max"
+            yield Problem(entry.location, message, "lower min or raise max")
+
+
+def _above(low: Node | None, high: Node | None) -> bool:
+    values = [node.value for node in (low, high) if isinstance(node, Scalar)]
+    numbers = [value for value in values if isinstance(value, int | float)]
+    return len(numbers) == 2 and numbers[0] > numbers[1]

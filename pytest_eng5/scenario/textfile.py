@@ -1,0 +1,73 @@
+"""Reading small UTF-8 text files whose defects must be reported by position."""
+
+from __future__ import annotations
+
+import codecs
+import stat
+from pathlib import Path
+
+from pytest_eng5.scenario.errors import Location, Problem, ScenarioError, shown_path
+
+__all__ = ["MAX_TEXT_BYTES", "decode_text", "position_at", "read_bytes", "read_text", "reason_of"]
+
+MAX_TEXT_BYTES = 1 << 20
+"""Size limit in bytes of a prompt, a rubric, an essay or a grade table."""
+
+_WIDE_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def reason_of(error: OSError | ValueError) -> str:
+    """Return the operating system's reason without the path, which the message around it already names."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def position_at(text: str, offset: int) -> tuple[int, int]:
+    """Return line and column (both from 1) of a character offset; LF, CRLF and CR end a line."""
+    before = text[:offset].replace("\r\n", "\n").replace("\r", "\n")
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
+def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
+    """Return the text of a UTF-8 file, without a byte order mark, line ends as they are.
+
+    Raises:
+        ScenarioError: Not a regular file, not readable, larger than ``max_bytes`` or not UTF-8; the position
+            is that of the first byte that is wrong.
+    """
+    return decode_text(path, read_bytes(path, max_bytes))
+
+
+def read_bytes(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a regular file of at most ``max_bytes``; errors as in `read_text`."""
+    try:
+        # A named pipe or a device would block or never end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ScenarioError.at(Location(path), f"{shown_path(path)} is not a regular file")
+        with path.open("rb") as stream:
+            content = stream.read(max_bytes + 1)
+    except (OSError, ValueError) as error:
+        raise ScenarioError.at(Location(path), f"cannot be read: {reason_of(error)}") from error
+    if len(content) > max_bytes:
+        raise ScenarioError.at(
+            Location(path), f"is larger than {max_bytes // 1024} KiB", "check that this is the file you mean"
+        )
+    return content
+
+
+def decode_text(path: Path, content: bytes) -> str:
+    """Return ``content`` decoded from UTF-8; errors as in `read_text`, ``path`` is for their position."""
+    if content.startswith(_WIDE_MARKS):
+        raise ScenarioError.at(
+            Location(path), "is UTF-16 or UTF-32 text, not UTF-8", "save the file as UTF-8"
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        good = error.object[: error.start].decode("utf-8-sig")
+        byte = error.object[error.start]
+        problem = Problem(
+            Location(path, *position_at(good, len(good))),
+            f"is not UTF-8: byte 0x{byte:02x} cannot be decoded",
+            "save the file as UTF-8",
+        )
+        raise ScenarioError([problem]) from None
