@@ -51,23 +51,17 @@ def expected(schema: Schema) -> str:
     if kind in ("number", "integer"):
         return _expected_number(schema, "a whole number" if kind == "integer" else "a number")
     if "pattern" in schema:
-        return PATTERN_WORDS[schema["pattern"]] + _at_most(schema, " of at most {} characters")
+        return PATTERN_WORDS[schema["pattern"]]
     if kind == "array" and schema.get("minItems"):
         return "a list with at least one item"
-    if kind == "string" and schema.get("minLength"):
-        return "text" + _at_most(schema, " of 1 to {} characters")
     return _KINDS.get(str(kind), "another value")
-
-
-def _at_most(schema: Schema, words: str) -> str:
-    return words.format(schema["maxLength"]) if "maxLength" in schema else ""
 
 
 def _expected_number(schema: Schema, noun: str) -> str:
     low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
     high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
     if low is not None and high is not None:
-        return f"{noun} between {low:g} and {high:g}" if high < 1e6 else f"{noun} of at least {low:g}"
+        return f"{noun} of at least {low:g}" if high >= 2**53 else f"{noun} between {low:g} and {high:g}"
     if above is not None and below is not None:
         return f"{noun} above {above:g} and below {below:g}"
     if low is not None:
@@ -93,6 +87,8 @@ def _unknown_key(model: type[BaseModel], root: MappingNode, loc: Sequence[str | 
     home = None if near else where_key_belongs(model, key)
     if near:
         hint = f"did you mean {near!r}? {hint}"
+    elif key.isdigit():
+        hint = f"write a decimal point, not a comma, or remove it; {hint}"
     elif home:
         hint = f"write it under '{home}:'; {hint}"
     return Problem(_key_location(root, loc), f"unknown key {key!r}{_place(root, loc[:-1])}", hint)
@@ -113,7 +109,11 @@ def _bad_value(model: type[BaseModel], root: MappingNode, loc: Sequence[str | in
     schema = schema_at(model, loc)
     node = _follow(root, loc)
     where = node.location if node else root.location
-    message = f"{_name(root, loc)}: expected {expected(schema)}, got {_shown(node)}"
+    limit = schema.get("maxLength")
+    if limit and isinstance(node, Scalar) and len(node.text) > limit:
+        message = f"{_name(root, loc)}: expected at most {limit} characters, got {len(node.text)}"
+    else:
+        message = f"{_name(root, loc)}: expected {expected(schema)}, got {_shown(node)}"
     return Problem(where, message, _hint(schema, node))
 
 

@@ -13,20 +13,28 @@ from pydantic import BeforeValidator, Field, Strict
 from pytest_eng5.scenario.nodes import Scalar
 
 __all__ = [
+    "AS_TEXT",
     "METRIC_PATTERN",
     "PATTERN_WORDS",
+    "Confidence",
+    "Dollars",
     "FindingCode",
     "Flag",
+    "LanguageCode",
     "MarkName",
     "MetricName",
+    "ModelName",
+    "NotNegative",
     "Number",
     "PathText",
+    "Positive",
     "ScenarioName",
+    "Seconds",
+    "Share",
+    "Temperature",
     "Text",
     "UuidText",
     "VariantId",
-    "Whole",
-    "text_of",
 ]
 
 METRIC_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
@@ -35,6 +43,8 @@ _VARIANT_PATTERN: Final = r"^[a-z0-9][a-z0-9_.-]*$"
 _MARK_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _CODE_PATTERN: Final = r"^[A-Z][A-Z0-9.-]*$"
 _UUID_PATTERN: Final = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+
+_MAX_WHOLE: Final = 2**63 - 1
 
 PATTERN_WORDS: Final = {
     METRIC_PATTERN: "a name of lower-case letters, digits and '_' that starts with a letter",
@@ -51,19 +61,32 @@ def text_of(value: Any) -> Any:
     return value.text if isinstance(value, Scalar) else value
 
 
-def _value_of(value: Any) -> Any:
+def value_of(value: Any) -> Any:
+    """Return what a scalar means; anything else unchanged."""
     return value.value if isinstance(value, Scalar) else value
 
 
-Text = Annotated[str, BeforeValidator(text_of)]
-PathText = Annotated[str, BeforeValidator(text_of), Field(min_length=1, max_length=1000)]
-Number = Annotated[float, Strict(), BeforeValidator(_value_of), Field(allow_inf_nan=False)]
-Whole = Annotated[int, Strict(), BeforeValidator(_value_of)]
-Flag = Annotated[bool, Strict(), BeforeValidator(_value_of)]
+# A constraint stands before the function that unwraps a scalar: only then does the JSON Schema show it.
+AS_TEXT: Final = BeforeValidator(text_of)
+AS_VALUE: Final = BeforeValidator(value_of)
 
-ScenarioName = Annotated[Text, Field(pattern=_SCENARIO_PATTERN, max_length=100)]
-VariantId = Annotated[Text, Field(pattern=_VARIANT_PATTERN, max_length=100)]
+Text = Annotated[str, AS_TEXT]
+PathText = Annotated[str, Field(min_length=1, max_length=1000), AS_TEXT]
+ModelName = Annotated[str, Field(min_length=1, max_length=200), AS_TEXT]
+LanguageCode = Annotated[str, Field(min_length=1, max_length=10), AS_TEXT]
+ScenarioName = Annotated[str, Field(pattern=_SCENARIO_PATTERN, max_length=100), AS_TEXT]
+VariantId = Annotated[str, Field(pattern=_VARIANT_PATTERN, max_length=100), AS_TEXT]
 MetricName = Annotated[str, Field(pattern=METRIC_PATTERN)]
-MarkName = Annotated[Text, Field(pattern=_MARK_PATTERN)]
-FindingCode = Annotated[Text, Field(pattern=_CODE_PATTERN)]
-UuidText = Annotated[Text, Field(pattern=_UUID_PATTERN)]
+MarkName = Annotated[str, Field(pattern=_MARK_PATTERN), AS_TEXT]
+FindingCode = Annotated[str, Field(pattern=_CODE_PATTERN), AS_TEXT]
+UuidText = Annotated[str, Field(pattern=_UUID_PATTERN), AS_TEXT]
+
+Flag = Annotated[bool, Strict(), AS_VALUE]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False), AS_VALUE]
+Temperature = Annotated[float, Strict(), Field(ge=0, le=2), AS_VALUE]
+Share = Annotated[float, Strict(), Field(ge=0, le=1), AS_VALUE]
+Confidence = Annotated[float, Strict(), Field(gt=0, lt=1), AS_VALUE]
+Seconds = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False), AS_VALUE]
+Dollars = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False), AS_VALUE]
+Positive = Annotated[int, Strict(), Field(ge=1, le=_MAX_WHOLE), AS_VALUE]
+NotNegative = Annotated[int, Strict(), Field(ge=0, le=_MAX_WHOLE), AS_VALUE]

@@ -101,5 +101,5 @@ def near_names(path: Path) -> str:
         return f"{shown_path(folder)} cannot be listed: {reason_of(error)}"
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
     if near:
-        return f"{shown_path(folder)} has {', '.join(near)}"
+        return f"did you mean {' or '.join(near)}? (in {shown_path(folder)})"
     return f"there is no {path.name} in {shown_path(folder)}"

@@ -9,22 +9,30 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from pytest_eng5.contracts import CourseCode, Provider
 from pytest_eng5.scenario.fields import (
+    AS_TEXT,
+    Confidence,
+    Dollars,
     FindingCode,
     Flag,
+    LanguageCode,
     MarkName,
     MetricName,
+    ModelName,
+    NotNegative,
     Number,
     PathText,
+    Positive,
     ScenarioName,
+    Seconds,
+    Share,
+    Temperature,
     Text,
     UuidText,
     VariantId,
-    Whole,
-    text_of,
 )
 
 __all__ = [
@@ -50,24 +58,13 @@ Verbosity: TypeAlias = Literal["low", "medium", "high"]
 Undecided: TypeAlias = Literal["fail", "skip", "xfail"]
 GradeScaleId: TypeAlias = Literal["swedish_8_anchor", "eng5_np_legacy_9_step", "eng5_np_national_9_step"]
 
-_Course = Annotated[CourseCode, BeforeValidator(text_of)]
-_ModeText = Annotated[Mode, BeforeValidator(text_of)]
-_ProviderText = Annotated[Provider, BeforeValidator(text_of)]
-_EffortText = Annotated[Effort, BeforeValidator(text_of)]
-_VerbosityText = Annotated[Verbosity, BeforeValidator(text_of)]
-_UndecidedText = Annotated[Undecided, BeforeValidator(text_of)]
-_ScaleText = Annotated[GradeScaleId, BeforeValidator(text_of)]
-
-_Model = Annotated[Text, Field(min_length=1, max_length=200)]
-_Language = Annotated[Text, Field(min_length=1, max_length=10)]
-_Temperature = Annotated[Number, Field(ge=0, le=2)]
-_Share = Annotated[Number, Field(ge=0, le=1)]
-_Confidence = Annotated[Number, Field(gt=0, lt=1)]
-_Seconds = Annotated[Number, Field(gt=0)]
-_Dollars = Annotated[Number, Field(ge=0)]
-_Positive = Annotated[Whole, Field(ge=1)]
-_NotNegative = Annotated[Whole, Field(ge=0)]
-_Seed = Annotated[Whole, Field(ge=0, le=2**63 - 1)]
+_Course = Annotated[CourseCode, AS_TEXT]
+_ModeText = Annotated[Mode, AS_TEXT]
+_ProviderText = Annotated[Provider, AS_TEXT]
+_EffortText = Annotated[Effort, AS_TEXT]
+_VerbosityText = Annotated[Verbosity, AS_TEXT]
+_UndecidedText = Annotated[Undecided, AS_TEXT]
+_ScaleText = Annotated[GradeScaleId, AS_TEXT]
 
 
 class _Keys(BaseModel):
@@ -88,11 +85,11 @@ class MockKeys(_Keys):
     position_bias: Number | None = Field(
         None, description="Advantage of the first essay, in logits.", examples=[0.0, 0.3]
     )
-    failure_rate: _Share | None = Field(None, description="Share of comparisons that fail.", examples=[0.0])
-    latency_ms: _NotNegative | None = Field(
+    failure_rate: Share | None = Field(None, description="Share of comparisons that fail.", examples=[0.0])
+    latency_ms: NotNegative | None = Field(
         None, description="Time that each comparison takes, in milliseconds.", examples=[0, 50]
     )
-    seed: _Seed | None = Field(None, description="Seed of the draws.", examples=[7])
+    seed: NotNegative | None = Field(None, description="Seed of the draws.", examples=[7])
 
 
 class JudgeKeys(_Keys):
@@ -101,11 +98,11 @@ class JudgeKeys(_Keys):
     provider: _ProviderText | None = Field(
         None, description="LLM provider; mock (the default) is simulated and free.", examples=["mock"]
     )
-    model: _Model | None = Field(None, description="Model of the provider.", examples=["gpt-5.1"])
-    temperature: _Temperature | None = Field(
+    model: ModelName | None = Field(None, description="Model of the provider.", examples=["gpt-5.1"])
+    temperature: Temperature | None = Field(
         None, description="Sampling temperature; 0.0 is a value, not an absence.", examples=[0.0, 0.1]
     )
-    max_tokens: _Positive | None = Field(None, description="Limit of output tokens.", examples=[1024])
+    max_tokens: Positive | None = Field(None, description="Limit of output tokens.", examples=[1024])
     reasoning_effort: _EffortText | None = Field(
         None, description="Reasoning effort of models that have one.", examples=["low"]
     )
@@ -118,7 +115,7 @@ class JudgeKeys(_Keys):
 class ComparisonsKeys(_Keys):
     """How many comparisons a run makes."""
 
-    max: _Positive | None = Field(
+    max: Positive | None = Field(
         None,
         description="Comparisons per run; default n(n-1)/2, one full round-robin over n essays.",
         examples=[66],
@@ -128,10 +125,10 @@ class ComparisonsKeys(_Keys):
 class TimeoutKeys(_Keys):
     """Deadlines of a run."""
 
-    idle: _Seconds | None = Field(
+    idle: Seconds | None = Field(
         None, description="Seconds without any event of the run; default 60.", examples=[30]
     )
-    total: _Seconds | None = Field(
+    total: Seconds | None = Field(
         None, description="Seconds for the whole run; default grows with the comparisons.", examples=[300]
     )
 
@@ -139,7 +136,7 @@ class TimeoutKeys(_Keys):
 class BudgetKeys(_Keys):
     """What a run may cost."""
 
-    max_usd: _Dollars | None = Field(None, description="Ceiling in US dollars.", examples=[0.5])
+    max_usd: Dollars | None = Field(None, description="Ceiling in US dollars.", examples=[0.5])
 
 
 class ThresholdKeys(_Keys):
@@ -147,7 +144,7 @@ class ThresholdKeys(_Keys):
 
     min: Number | None = Field(None, description="Lowest value that passes.", examples=[0.9])
     max: Number | None = Field(None, description="Highest value that passes.", examples=[1])
-    confidence: _Confidence | None = Field(
+    confidence: Confidence | None = Field(
         None, description="Judge the whole interval of this confidence, not the point value.", examples=[0.95]
     )
     undecided: _UndecidedText | None = Field(
@@ -177,7 +174,7 @@ class SharedKeys(_Keys):
         examples=["role_models"],
     )
     course_code: _Course | None = Field(None, description="Course; default ENG5.", examples=["ENG5"])
-    language: _Language | None = Field(
+    language: LanguageCode | None = Field(
         None, description="Language of the essays; default en.", examples=["en", "sv"]
     )
     assignment_id: UuidText | None = Field(None, description="Assignment of mode execute.")
@@ -197,7 +194,7 @@ class SharedKeys(_Keys):
     )
     judge: JudgeKeys | None = Field(None, description="The LLM judge; merged key by key.")
     comparisons: ComparisonsKeys | None = Field(None, description="How many comparisons a run makes.")
-    repeats: _Positive | None = Field(None, description="Runs per variant; default 1.", examples=[1, 3])
+    repeats: Positive | None = Field(None, description="Runs per variant; default 1.", examples=[1, 3])
     timeout: TimeoutKeys | None = Field(None, description="Deadlines of a run, in seconds.")
     budget: BudgetKeys | None = Field(None, description="What a run may cost.")
     thresholds: dict[MetricName, ThresholdKeys | None] | None = Field(
@@ -215,17 +212,22 @@ class SharedKeys(_Keys):
     faults: Any = Field(None, description="Fault plan of the reference pipeline (not supported yet).")
 
 
-class VariantKeys(SharedKeys):
-    """One prompt variant: its id and whatever it sets differently from the scenario."""
-
+class _VariantHead(_Keys):
     id: VariantId = Field(description="Name of the variant, unique in the file.", examples=["baseline"])
 
 
-class ScenarioKeys(SharedKeys):
-    """A scenario file (``*.eng5.yaml``): one experiment with one or more prompt variants."""
+class VariantKeys(SharedKeys, _VariantHead):
+    """One prompt variant: its id and whatever it sets differently from the scenario."""
 
+
+class _ScenarioHead(_Keys):
     scenario: ScenarioName = Field(description="Name in reports.", examples=["anchor_align"])
     description: Text | None = Field(None, description="What the scenario is for.")
+
+
+class ScenarioKeys(SharedKeys, _ScenarioHead):
+    """A scenario file (``*.eng5.yaml``): one experiment with one or more prompt variants."""
+
     compare: Any = Field(None, description="Comparison of the variants (not supported yet).")
     variants: Annotated[list[VariantKeys], Field(min_length=1)] = Field(
         description="The prompt variants; each is run and judged on its own.",

@@ -17,7 +17,7 @@ def rule_problems(settings: MappingNode, mode: str, file_start: Location) -> Ite
     """Yield what is wrong with the merged ``settings`` of one variant, whose keys are valid one by one."""
     if settings.get("inputs") is None:
         yield Problem(
-            file_start, "the key 'inputs' is missing", "add 'inputs: ' and the folder with the anchors"
+            file_start, "the key 'inputs' is missing", "write 'inputs: folder', here or in each variant"
         )
     yield from _mode_problems(settings, mode)
     yield from _threshold_problems(settings)
