@@ -1,0 +1,64 @@
+"""Brokers: always a real Kafka; what differs is who starts it.
+
+``create_broker(BrokerOptions(...)).start()`` returns a `BrokerConnection` to a broker that has passed a
+record through (embedded) or has answered (external).
+"""
+
+from __future__ import annotations
+
+from pytest_eng5.brokers.embedded import EmbeddedBroker
+from pytest_eng5.brokers.errors import (
+    BrokerError,
+    BrokerNotReady,
+    BrokerStopped,
+    BrokerUnreachable,
+    ChecksumMismatch,
+    DiskFull,
+    KafkaHomeInvalid,
+    KafkaNotInstalled,
+    NoJava,
+    NoNetwork,
+    PortInUse,
+    TopicsMissing,
+)
+from pytest_eng5.brokers.external import ExternalBroker
+from pytest_eng5.brokers.factory import attach, create_broker, resolve_kind
+from pytest_eng5.brokers.model import (
+    KINDS,
+    Broker,
+    BrokerCapabilities,
+    BrokerConnection,
+    BrokerKind,
+    BrokerOptions,
+)
+from pytest_eng5.brokers.probe import DEFAULT_PARTITIONS, ensure_topics, probe, round_trip
+
+__all__ = [
+    "DEFAULT_PARTITIONS",
+    "KINDS",
+    "Broker",
+    "BrokerCapabilities",
+    "BrokerConnection",
+    "BrokerError",
+    "BrokerKind",
+    "BrokerNotReady",
+    "BrokerOptions",
+    "BrokerStopped",
+    "BrokerUnreachable",
+    "ChecksumMismatch",
+    "DiskFull",
+    "EmbeddedBroker",
+    "ExternalBroker",
+    "KafkaHomeInvalid",
+    "KafkaNotInstalled",
+    "NoJava",
+    "NoNetwork",
+    "PortInUse",
+    "TopicsMissing",
+    "attach",
+    "create_broker",
+    "ensure_topics",
+    "probe",
+    "resolve_kind",
+    "round_trip",
+]

@@ -1,0 +1,64 @@
+"""From options to a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_eng5.brokers.embedded import EmbeddedBroker
+from pytest_eng5.brokers.external import ExternalBroker
+from pytest_eng5.brokers.model import KINDS, Broker, BrokerKind, BrokerOptions
+from pytest_eng5.errors import UsageError
+
+__all__ = ["attach", "create_broker", "resolve_kind"]
+
+
+def resolve_kind(kind: str | None, bootstrap_servers: str | None) -> BrokerKind:
+    """``auto`` (or None) means external if bootstrap servers are given, else embedded.
+
+    Raises:
+        UsageError: Not a kind, or bootstrap servers together with a broker that is started here.
+    """
+    if kind in (None, "", "auto"):
+        return "external" if bootstrap_servers else "embedded"
+    for known in KINDS:
+        if kind == known:
+            return known
+    raise UsageError(f"no broker is called {kind!r}", fix=f"use one of auto, {', '.join(KINDS)}")
+
+
+def create_broker(options: BrokerOptions) -> Broker:
+    """The broker that the options ask for, not yet started.
+
+    Raises:
+        UsageError: The options do not fit together.
+    """
+    kind = resolve_kind(options.kind, options.bootstrap_servers)
+    if kind == "external":
+        return ExternalBroker(options)
+    if kind == "embedded":
+        return EmbeddedBroker(options)
+    raise UsageError(
+        "the broker kind 'container' is not supported yet",
+        fix="use --eng5-broker embedded, or start the container yourself and give "
+        "--eng5-broker external --eng5-bootstrap-servers HOST:PORT",
+    )
+
+
+def attach(record: Mapping[str, Any], options: BrokerOptions | None = None) -> Broker:
+    """The broker that another process started, from its `record`; whoever attaches may stop it.
+
+    Args:
+        record: What ``broker.record()`` returned.
+        options: For an external broker, the source of the client options, which a record never holds.
+    """
+    if record["kind"] == "embedded":
+        return EmbeddedBroker.attach(record)
+    return ExternalBroker(
+        BrokerOptions(
+            kind="external",
+            bootstrap_servers=record["bootstrap_servers"],
+            client_options=options.client_options if options else {},
+            may_create_topics=bool(record["may_create_topics"]),
+        )
+    )
