@@ -1,0 +1,95 @@
+"""Numbers: how well a judge's comparisons agree with expert grades, and how sure that is.
+
+Depends on numpy and scipy only. The scores are re-derived here, not taken from the pipeline's library, so
+that a check of the pipeline's scores shares no code with it. Definitions: :mod:`.agreement` (tau,
+inversions, zero wins), :mod:`.bias` (position), :mod:`.bradley_terry` (scores and standard errors),
+:mod:`.graph` (coverage, connectedness), :mod:`.bootstrap` and :mod:`.intervals` (uncertainty); all together:
+:func:`alignment_metrics`.
+"""
+
+from __future__ import annotations
+
+from pytest_eng5.alignment.agreement import (
+    attainable_tau_a,
+    attainable_tau_b,
+    decidable_comparisons,
+    decidable_pairs,
+    direct_inversions,
+    expected_zero_wins,
+    inverted_comparisons,
+    kendall_tau_a,
+    kendall_tau_b,
+    majority_inversions,
+    zero_wins,
+)
+from pytest_eng5.alignment.bias import flip_rate, pairs_in_both_orders, position_bias
+from pytest_eng5.alignment.bootstrap import resamples, simulated_wins
+from pytest_eng5.alignment.bradley_terry import (
+    ALPHA,
+    BradleyTerryFit,
+    ConvergenceError,
+    fit_bradley_terry,
+    fit_wins,
+    information_matrix,
+    standard_errors,
+)
+from pytest_eng5.alignment.data import AlignmentData, AlignmentDataError
+from pytest_eng5.alignment.graph import connected, coverage
+from pytest_eng5.alignment.intervals import (
+    fisher_interval,
+    percentile_interval,
+    reliability_interval,
+    wilson_interval,
+)
+from pytest_eng5.alignment.metrics import UPPER_GRADES, alignment_metrics, scale_separation_reliability
+from pytest_eng5.alignment.results import (
+    AlignmentMetrics,
+    AnchorRow,
+    BootstrapInfo,
+    InversionRow,
+    MetricValue,
+    Population,
+)
+
+__all__ = [
+    "ALPHA",
+    "UPPER_GRADES",
+    "AlignmentData",
+    "AlignmentDataError",
+    "AlignmentMetrics",
+    "AnchorRow",
+    "BootstrapInfo",
+    "BradleyTerryFit",
+    "ConvergenceError",
+    "InversionRow",
+    "MetricValue",
+    "Population",
+    "alignment_metrics",
+    "attainable_tau_a",
+    "attainable_tau_b",
+    "connected",
+    "coverage",
+    "decidable_comparisons",
+    "decidable_pairs",
+    "direct_inversions",
+    "expected_zero_wins",
+    "fisher_interval",
+    "fit_bradley_terry",
+    "fit_wins",
+    "flip_rate",
+    "information_matrix",
+    "inverted_comparisons",
+    "kendall_tau_a",
+    "kendall_tau_b",
+    "majority_inversions",
+    "pairs_in_both_orders",
+    "percentile_interval",
+    "position_bias",
+    "reliability_interval",
+    "resamples",
+    "scale_separation_reliability",
+    "simulated_wins",
+    "standard_errors",
+    "wilson_interval",
+    "zero_wins",
+]
