@@ -41,6 +41,7 @@ __all__ = ["ProcessRecord", "SupervisedProcess", "process_identity", "tail_lines
 _PR_SET_PDEATHSIG = 1
 _POLL_SECONDS = 0.5
 _TAIL_BYTES = 65_536
+_KILLED = 128 + signal.SIGKILL
 _MARK = "[eng5 supervisor {pid}] "
 
 
@@ -171,7 +172,9 @@ class SupervisedProcess:
         env: Mapping[str, str] | None = None,
         stdout_pipe: bool = False,
         cleanup_dir: Path | None = None,
+        cwd: Path | None = None,
         grace: float = 10.0,
+        stop_grace: float | None = None,
     ) -> SupervisedProcess:
         """Start ``cmd``, to be ended when process ``watch_pid`` is gone.
 
@@ -182,7 +185,9 @@ class SupervisedProcess:
             env: Environment of the command; default is that of this process.
             stdout_pipe: Keep the command's standard output readable here, as ``stdout``.
             cleanup_dir: Folder to remove, with all it holds, after the command has ended.
-            grace: Seconds between SIGTERM and SIGKILL.
+            cwd: Working folder of the command; default is that of this process.
+            grace: Seconds between SIGTERM and SIGKILL when the watched process is gone.
+            stop_grace: The same for an end that was asked for; default ``grace``.
 
         Raises:
             InfrastructureError: The program does not exist, or the system refuses another process.
@@ -194,7 +199,9 @@ class SupervisedProcess:
         log_path.parent.mkdir(parents=True, exist_ok=True)
         arguments = [sys.executable, "-I", str(Path(__file__).absolute()), "--watch", str(watch_pid)]
         arguments += ["--watch-identity", process_identity(watch_pid) or "gone", "--grace", str(grace)]
+        arguments += ["--stop-grace", str(grace if stop_grace is None else stop_grace)]
         arguments += ["--cleanup", str(cleanup_dir.absolute())] if cleanup_dir else []
+        arguments += ["--cwd", str(cwd.absolute())] if cwd else []
         pid, stdout = _spawn([*arguments, "--", *words], environment, log_path, stdout_pipe)
         record = ProcessRecord(
             pid=pid,
@@ -221,9 +228,9 @@ class SupervisedProcess:
         return self._record.copy()
 
     def poll(self) -> int | None:
-        """None while the command runs, else its exit status (negative: ended by that signal).
+        """None while the command runs, else its exit status as a shell tells it: 128 + n after signal n.
 
-        Where the supervisor itself was killed nobody knows the status; it is reported as -9.
+        Where the supervisor itself was killed nobody knows the status; it is reported as 137 (SIGKILL).
         """
         if self._status is None and self._is_gone():
             with self._reaping:
@@ -264,7 +271,7 @@ class SupervisedProcess:
 
         def watch() -> None:
             status = self.wait()
-            callback(-signal.SIGKILL if status is None else status)
+            callback(_KILLED if status is None else status)
 
         threading.Thread(target=watch, name=f"eng5-watch-{self.pid}", daemon=True).start()
 
@@ -279,8 +286,13 @@ class SupervisedProcess:
     def _reap(self) -> int:
         if self._owned:
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(self.pid, 0)
+                _, status = os.waitpid(self.pid, 0)
+                return _shell_status(os.waitstatus_to_exitcode(status))
         return _logged_status(self.log_path, self.pid)
+
+
+def _shell_status(code: int) -> int:
+    return code if code >= 0 else 128 - code
 
 
 def _require_program(name: str, environment: Mapping[str, str]) -> None:
@@ -323,7 +335,7 @@ def _logged_status(log_path: Path, supervisor: int) -> int:
     for line in reversed(tail_lines(log_path, 50)):
         if line.startswith(mark):
             return int(line[len(mark) :].split()[0])
-    return -signal.SIGKILL
+    return _KILLED
 
 
 # ---- the supervisor itself -------------------------------------------------------------------------------
@@ -344,18 +356,19 @@ class _Supervisor:
         self._listen_for_signals()
         watched = _Exit(self.arguments.watch, self.arguments.watch_identity)
         try:
-            status = -signal.SIGTERM if watched.gone() else self._run_command(watched)
+            status = 128 + signal.SIGTERM if watched.gone() else self._run_command(watched)
         finally:
             if self.arguments.cleanup:
                 shutil.rmtree(self.arguments.cleanup, ignore_errors=True)
         self.say(f"status {status} ({self.why})")
-        return 0
+        return status
 
     def _run_command(self, watched: _Exit) -> int:
         try:
             self.child = subprocess.Popen(
                 self.arguments.command,
                 stdin=subprocess.DEVNULL,
+                cwd=self.arguments.cwd,
                 start_new_session=True,
                 preexec_fn=_die_with_parent(os.getpid()),
             )
@@ -364,7 +377,7 @@ class _Supervisor:
             return 127
         os.dup2(2, 1)  # a piped standard output is the command's alone, so that its reader sees the end of it
         self._wait_for_reason(watched)
-        return self._end()
+        return self._end(watched)
 
     def _listen_for_signals(self) -> None:
         # Handlers rather than SIG_IGN, because an ignored signal stays ignored in the command.
@@ -373,35 +386,44 @@ class _Supervisor:
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
 
     def _wait_for_reason(self, watched: _Exit) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._wake, selectors.EVENT_READ)
-            if watched.fd is not None:
-                selector.register(watched.fd, selectors.EVENT_READ)
-            while not self._ended():
-                selector.select(None if watched.fd is not None else _POLL_SECONDS)
-                if signal.SIGTERM in self._signals():
-                    self.why = "SIGTERM"
-                    return
-                if watched.gone():
-                    self.why = f"process {self.arguments.watch} is gone"
-                    return
+        while not self._ended():
+            self._wait(watched, None)
+            if signal.SIGTERM in self._signals():
+                self.why = "SIGTERM"
+                return
+            if watched.gone():
+                self.why = f"process {self.arguments.watch} is gone"
+                return
 
-    def _end(self) -> int:
+    def _end(self, watched: _Exit) -> int:
         child = self.child
         assert child is not None
-        deadline = time.monotonic() + self.arguments.grace
+        since = time.monotonic()
         self._signal_group(signal.SIGTERM)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._wake, selectors.EVENT_READ)
-            while not self._ended() and (left := deadline - time.monotonic()) > 0:
-                selector.select(left)
-                if signal.SIGTERM in self._signals():
-                    break
-        if not self._ended():
-            self.why += ", SIGKILL after the grace"
+        while not self._ended():
+            grace = self.arguments.grace if watched.gone() else self.arguments.stop_grace
+            left = since + grace - time.monotonic()
+            if left <= 0:
+                self.why += ", SIGKILL after the grace"
+                break
+            self._wait(watched, left)
+            if signal.SIGTERM in self._signals():
+                self.why += " twice, SIGKILL"
+                break
         # Also after a clean end: what the command has started and left behind must not stay.
         self._signal_group(signal.SIGKILL)
-        return child.wait()
+        return _shell_status(child.wait())
+
+    def _wait(self, watched: _Exit, timeout: float | None) -> None:
+        """Sleep until a signal comes, the command ends (SIGCHLD), or the watched process is gone."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake, selectors.EVENT_READ)
+            if not watched.gone():
+                if watched.fd is not None:
+                    selector.register(watched.fd, selectors.EVENT_READ)
+                else:
+                    timeout = _POLL_SECONDS if timeout is None else min(timeout, _POLL_SECONDS)
+            selector.select(timeout)
 
     def _signals(self) -> bytes:
         try:
@@ -439,7 +461,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m pytest_eng5.processes", description="Run a command.")
     parser.add_argument("--watch", type=int, required=True, metavar="PID", help="end when this one is gone")
     parser.add_argument("--watch-identity", default=None, help="start time of the watched process")
-    parser.add_argument("--grace", type=float, default=10.0, help="seconds between SIGTERM and SIGKILL")
+    parser.add_argument("--cwd", default=None, metavar="DIR", help="working folder of the command")
+    parser.add_argument("--grace", type=float, default=10.0, help="seconds from SIGTERM to SIGKILL")
+    parser.add_argument("--stop-grace", type=float, default=10.0, help="the same after a SIGTERM to this")
     parser.add_argument("--cleanup", default=None, metavar="DIR", help="folder to remove at the end")
     parser.add_argument("command", nargs="+", help="the command, after --")
     return parser.parse_args(argv)
