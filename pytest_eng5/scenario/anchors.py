@@ -11,7 +11,7 @@ from pathlib import Path
 from pytest_eng5.contracts import grade_from_stem, grade_rank, known_grades, sanitize_identifier
 from pytest_eng5.scenario.anchor_table import AnchorRow, read_anchor_table
 from pytest_eng5.scenario.errors import AnchorError, Location, Problem, ScenarioError, shown_path
-from pytest_eng5.scenario.essays import EssayFiles, essay_complaint, list_essays
+from pytest_eng5.scenario.essays import EssayFiles, essay_problem, list_essays
 from pytest_eng5.scenario.explain import closest, quoted_list
 
 __all__ = ["ANCHOR_FOLDER", "ANCHOR_TABLE", "Anchor", "read_anchors"]
@@ -74,12 +74,8 @@ def _read(inputs_dir: Path) -> tuple[Anchor, ...]:
         candidates, problems = _from_table(table, essays)
     else:
         candidates, problems = _from_names(essays)
-    used = {candidate.anchor.path: candidate.id_location for candidate in candidates}
-    problems += [
-        Problem(Location(path), complaint, "write the essay's text into it as UTF-8 .txt or .md")
-        for path in used
-        if (complaint := essay_complaint(path))
-    ]
+    found = (essay_problem(candidate.anchor.path) for candidate in candidates)
+    problems += [problem for problem in found if problem]
     problems += [*_equal_ids(candidates), *_mixed_scales(candidates)]
     if problems:
         raise AnchorError(problems)

@@ -14,7 +14,15 @@ from typing import Any, Self
 
 from pytest_eng5.errors import UsageError
 
-__all__ = ["AnchorError", "Location", "OverrideError", "Problem", "ScenarioError", "shown_path"]
+__all__ = [
+    "AnchorError",
+    "Location",
+    "OverrideError",
+    "Problem",
+    "ScenarioError",
+    "shown_path",
+    "shown_text",
+]
 
 _MAX_SHOWN = 20
 
@@ -25,6 +33,12 @@ def shown_path(path: Path) -> str:
         return os.fspath(path.relative_to(Path.cwd()))
     except (ValueError, OSError):
         return os.fspath(path)
+
+
+def shown_text(text: str, limit: int = 60) -> str:
+    """Return ``text`` as messages show it: one line, printable, cut to ``limit`` characters."""
+    shown = text if text.isprintable() else ascii(text)[1:-1]
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_eng5.scenario.errors import Location, Problem, ScenarioError, shown_path
 from pytest_eng5.scenario.textfile import read_text, reason_of
 
-__all__ = ["NOT_YET_SUFFIXES", "TEXT_SUFFIXES", "EssayFiles", "essay_complaint", "list_essays"]
+__all__ = ["NOT_YET_SUFFIXES", "TEXT_SUFFIXES", "EssayFiles", "essay_problem", "list_essays"]
 
 TEXT_SUFFIXES = frozenset({".txt", ".md"})
 NOT_YET_SUFFIXES = frozenset({".docx", ".pdf"})
@@ -87,11 +87,14 @@ def _kind_complaint(path: Path) -> str | None:
     return None
 
 
-def essay_complaint(path: Path) -> str | None:
+def essay_problem(path: Path) -> Problem | None:
     """Return what is wrong with the text of an essay; None if it is UTF-8 and not blank."""
     try:
         text = read_text(path)
     except ScenarioError as error:
-        at = f" (line {error.line}, column {error.column})" if error.line > 1 or error.column > 1 else ""
-        return f"the essay {path.name!r} {error.message}{at}"
-    return None if text.strip() else f"the essay {path.name!r} is empty"
+        return Problem(error.location, f"the essay {path.name!r} {error.message}", error.hint)
+    if text.strip():
+        return None
+    return Problem(
+        Location(path), f"the essay {path.name!r} is empty", "write its text into it, or remove it"
+    )

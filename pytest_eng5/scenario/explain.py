@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from pytest_eng5.scenario.errors import Location, Problem
+from pytest_eng5.scenario.errors import Location, Problem, shown_text
 from pytest_eng5.scenario.fields import PATTERN_WORDS
 from pytest_eng5.scenario.json_schema import Schema, allowed_keys, schema_at, where_key_belongs
 from pytest_eng5.scenario.nodes import MappingNode, Node, Scalar, SequenceNode, plain
@@ -26,6 +26,8 @@ def check(model: type[BaseModel], node: MappingNode) -> list[Problem]:
         model.model_validate(plain(node))
     except ValidationError as error:
         rows = error.errors(include_url=False, include_context=False, include_input=False)
+        # At one place, a misspelt key comes before the key that is missing because of it.
+        rows.sort(key=lambda row: row["type"] == "missing")
         problems = [_problem(model, node, row["type"], row["loc"]) for row in rows]
         return sorted(problems, key=lambda problem: (problem.location.line, problem.location.column))
     return []
@@ -91,7 +93,7 @@ def _unknown_key(model: type[BaseModel], root: MappingNode, loc: Sequence[str | 
         hint = f"write a decimal point, not a comma, or remove it; {hint}"
     elif home:
         hint = f"write it under '{home}:'; {hint}"
-    return Problem(_key_location(root, loc), f"unknown key {key!r}{_place(root, loc[:-1])}", hint)
+    return Problem(_key_location(root, loc), f"unknown key {shown_text(key)!r}{_place(root, loc[:-1])}", hint)
 
 
 def _missing_key(root: MappingNode, loc: Sequence[str | int]) -> Problem:
@@ -101,7 +103,7 @@ def _missing_key(root: MappingNode, loc: Sequence[str | int]) -> Problem:
 
 
 def _bad_key(root: MappingNode, loc: Sequence[str | int]) -> Problem:
-    message = f"{loc[-1]!r}{_place(root, loc[:-1])} is no metric name"
+    message = f"{shown_text(str(loc[-1]))!r}{_place(root, loc[:-1])} is no metric name"
     return Problem(_key_location(root, loc), message, "metric names are lower-case letters, digits and '_'")
 
 
@@ -124,7 +126,7 @@ def _shown(node: Node | None) -> str:
         return "a list" if node.items else "an empty list"
     if node is None or node.value is None:
         return "nothing"
-    text = node.text if len(node.text) <= 60 else node.text[:57] + "..."
+    text = shown_text(node.text)
     return repr(text) if isinstance(node.value, str) else text
 
 
@@ -140,7 +142,7 @@ def _hint(schema: Schema, node: Node | None) -> str | None:
     if kind in ("number", "integer") and isinstance(node.value, str):
         return _number_hint(node)
     if kind == "array":
-        return f"write [{node.text}]" if node.text else None
+        return f"write [{shown_text(node.text)}]" if node.text else None
     return None
 
 
@@ -178,9 +180,9 @@ def _name(root: Node, loc: Sequence[str | int]) -> str:
         node = _follow(root, loc[: depth + 1])
         identity: Any = node.entries.get("id") if isinstance(node, MappingNode) else None
         if isinstance(step, int) and identity and isinstance(identity.node, Scalar):
-            names.append(identity.node.text)
+            names.append(shown_text(identity.node.text))
         else:
-            names.append(f"item {step + 1}" if isinstance(step, int) else step)
+            names.append(f"item {step + 1}" if isinstance(step, int) else shown_text(step))
     return ".".join(names) or "the file"
 
 

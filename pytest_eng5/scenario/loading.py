@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pytest_eng5.scenario.building import DEFAULT_MODE, build_variant
-from pytest_eng5.scenario.errors import Location, OverrideError, Problem, ScenarioError
+from pytest_eng5.scenario.errors import Location, OverrideError, Problem, ScenarioError, shown_text
 from pytest_eng5.scenario.explain import check
 from pytest_eng5.scenario.files import NamedFiles
 from pytest_eng5.scenario.merging import merge, without
@@ -103,11 +103,12 @@ def _equal_ids(root: MappingNode) -> list[Problem]:
         node = find(variant, "id")
         if not isinstance(node, Scalar):
             continue
-        first = seen.setdefault(node.text, node.location)
-        if first is not node.location:
-            message = (
-                f"the variant id {node.text!r} is already used in line {first.line}, column {first.column}"
-            )
+        first = seen.get(node.text)
+        if first is None:
+            seen[node.text] = node.location
+        else:
+            place = f"line {first.line}, column {first.column}"
+            message = f"the variant id {shown_text(node.text)!r} is already used in {place}"
             problems.append(Problem(node.location, message, "give each variant an id of its own"))
     return problems
 

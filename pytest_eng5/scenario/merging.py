@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pytest_eng5.scenario.nodes import Entry, MappingNode, Node
+from dataclasses import replace
+
+from pytest_eng5.scenario.errors import Location
+from pytest_eng5.scenario.nodes import Entry, MappingNode
 
 __all__ = ["merge", "without"]
 
@@ -12,19 +15,24 @@ def merge(base: MappingNode, over: MappingNode) -> MappingNode:
 
     Mappings are merged key by key at every depth; lists and single values of ``over`` replace those of
     ``base``, and a null takes back what ``base`` sets. Order: keys of ``base``, then new ones. Every value
-    keeps the place where it was written.
+    keeps the place where it was written; a key or mapping that an option reaches into stays where it is.
     """
     entries = dict(base.entries)
     for key, entry in over:
         known = entries.get(key)
-        entries[key] = entry if known is None else Entry(entry.location, _merged(known.node, entry.node))
-    return MappingNode(entries, over.location)
+        entries[key] = _merged(known, entry) if known else entry
+    return MappingNode(entries, _place(base.location, over.location))
 
 
-def _merged(base: Node, over: Node) -> Node:
-    if isinstance(base, MappingNode) and isinstance(over, MappingNode):
-        return merge(base, over)
-    return over
+def _merged(base: Entry, over: Entry) -> Entry:
+    if isinstance(base.node, MappingNode) and isinstance(over.node, MappingNode):
+        return Entry(_place(base.location, over.location), merge(base.node, over.node))
+    option = over.location.option
+    return Entry(replace(base.location, option=option) if option else over.location, over.node)
+
+
+def _place(base: Location, over: Location) -> Location:
+    return base if over.option else over
 
 
 def without(node: MappingNode, keys: frozenset[str]) -> MappingNode:

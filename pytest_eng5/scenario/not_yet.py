@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_eng5.scenario.errors import Problem
+from pytest_eng5.scenario.errors import Problem, shown_text
 from pytest_eng5.scenario.nodes import Entry, MappingNode, Scalar
 
 __all__ = ["NOT_YET", "NotYet", "unsupported"]
@@ -59,7 +59,7 @@ def _matches(
 
 def _problems(row: NotYet, name: tuple[str, ...], entry: Entry) -> list[Problem]:
     node = entry.node
-    dotted = ".".join(name)
+    dotted = ".".join(map(shown_text, name))
     if row.value is not None:
         hit = isinstance(node, Scalar) and node.text == row.value
         message = f"{dotted}: {row.value} is not supported yet"

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_eng5.scenario.errors import Location, OverrideError, ScenarioError
+from pytest_eng5.scenario.errors import Location, OverrideError, ScenarioError, shown_text
 from pytest_eng5.scenario.explain import closest, quoted_list
 from pytest_eng5.scenario.nodes import Entry, MappingNode, Node, Scalar
 from pytest_eng5.scenario.yaml_reader import MAX_DEPTH, parse_yaml
 
 __all__ = ["Override", "parse_override", "unmatched_error"]
 
-_MAX_SHOWN = 100
 _VARIANTS = "variants"
 
 
@@ -56,8 +55,7 @@ def parse_override(text: str, path: Path, variant_ids: Sequence[str]) -> Overrid
 
 
 def _shown(text: str) -> str:
-    shown = text if text.isprintable() else ascii(text)[1:-1]
-    return shown if len(shown) <= _MAX_SHOWN else shown[: _MAX_SHOWN - 3] + "..."
+    return shown_text(text, 100)
 
 
 def _value(value: str, path: Path, where: Location) -> Node:
@@ -88,7 +86,9 @@ def _variant_override(
 def _tree(key: str, node: Node, where: Location) -> MappingNode:
     parts = [part.strip() for part in key.split(".")] if key else []
     if "" in parts:
-        raise OverrideError.at(where, f"the key {key!r} has an empty part", "separate parts by one dot")
+        raise OverrideError.at(
+            where, f"the key {shown_text(key)!r} has an empty part", "separate parts by one dot"
+        )
     if len(parts) > MAX_DEPTH:
         raise OverrideError.at(where, f"the key has more than {MAX_DEPTH} parts")
     for part in reversed(parts):
@@ -104,6 +104,6 @@ def unmatched_error(override: Override, path: Path, variant_ids: Sequence[str]) 
     hint = f"variants of this file: {quoted_list(variant_ids)}"
     return OverrideError.at(
         Location(path, option=_shown(override.text)),
-        f"there is no variant {override.variant!r}",
+        f"there is no variant {shown_text(override.variant or '')!r}",
         f"did you mean {near!r}? {hint}" if near else hint,
     )

@@ -16,8 +16,11 @@ _EXECUTE_ONLY = (*_EXECUTE_NEEDS, "expected_grade_scale")
 def rule_problems(settings: MappingNode, mode: str, file_start: Location) -> Iterator[Problem]:
     """Yield what is wrong with the merged ``settings`` of one variant, whose keys are valid one by one."""
     if settings.get("inputs") is None:
+        entry = settings.entries.get("inputs")
         yield Problem(
-            file_start, "the key 'inputs' is missing", "write 'inputs: folder', here or in each variant"
+            entry.location if entry else file_start,
+            "the key 'inputs' is missing",
+            "write 'inputs: folder', here or in each variant",
         )
     yield from _mode_problems(settings, mode)
     yield from _threshold_problems(settings)

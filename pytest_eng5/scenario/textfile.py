@@ -6,7 +6,7 @@ import codecs
 import stat
 from pathlib import Path
 
-from pytest_eng5.scenario.errors import Location, Problem, ScenarioError, shown_path
+from pytest_eng5.scenario.errors import Location, Problem, ScenarioError
 
 __all__ = ["MAX_TEXT_BYTES", "decode_text", "position_at", "read_bytes", "read_text", "reason_of"]
 
@@ -42,7 +42,7 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     try:
         # A named pipe or a device would block or never end.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise ScenarioError.at(Location(path), f"{shown_path(path)} is not a regular file")
+            raise ScenarioError.at(Location(path), "is not a regular file", "name a text file")
         with path.open("rb") as stream:
             content = stream.read(max_bytes + 1)
     except (OSError, ValueError) as error:

@@ -6,14 +6,16 @@ the last of two equal keys, recurses without a limit, and does not count what al
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from yaml import events as ev
 from yaml.reader import ReaderError
 
-from pytest_eng5.scenario.errors import Location, Problem, ScenarioError
+from pytest_eng5.scenario.errors import Location, Problem, ScenarioError, shown_text
 from pytest_eng5.scenario.nodes import Entry, MappingNode, Node, Scalar, SequenceNode
 from pytest_eng5.scenario.scalars import resolve_scalar
 from pytest_eng5.scenario.textfile import position_at
@@ -25,6 +27,7 @@ MAX_DEPTH = 24
 MAX_NODES = 20_000
 """How many values a file may hold once every alias is replaced by what it stands for."""
 
+_UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _STR_TAGS = frozenset({None, "!", "tag:yaml.org,2002:str"})
 _PARSER_FAULTS = (ValueError, LookupError, ArithmeticError, AttributeError, TypeError)
 """What PyYAML lets escape for some malformed texts, such as an escape beyond the last code point."""
@@ -49,6 +52,23 @@ def parse_yaml(text: str, path: Path, option: str | None = None) -> tuple[Node |
     return _Builder(text, path, option).document()
 
 
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    """What an anchor stands for: how many values it holds and how deep they are nested."""
+
+    node: Node
+    size: int
+    height: int
+
+
+def _height(node: Node) -> int:
+    if isinstance(node, MappingNode):
+        return max((1 + _height(entry.node) for _, entry in node), default=0)
+    if isinstance(node, SequenceNode):
+        return max((1 + _height(item) for item in node.items), default=0)
+    return 0
+
+
 class _Builder:
     """Builds one tree from the events of one text."""
 
@@ -57,7 +77,7 @@ class _Builder:
         self._path = path
         self._option = option
         self._events = self._parse()
-        self._anchors: dict[str, tuple[Node, int]] = {}
+        self._anchors: dict[str, _Anchored] = {}
         self._open_anchors: set[str] = set()
         self._count = 0
         self._problems: list[Problem] = []
@@ -76,7 +96,9 @@ class _Builder:
 
     def _parse(self) -> Iterator[ev.Event]:
         try:
-            yield from yaml.parse(self._text, Loader=yaml.SafeLoader)
+            loader = yaml.SafeLoader(self._text)
+            while loader.check_event():
+                yield loader.get_event()  # type: ignore[no-untyped-call]
         except yaml.MarkedYAMLError as error:
             raise self._syntax_error(error) from None
         except ReaderError as error:
@@ -86,7 +108,8 @@ class _Builder:
                 where, f"the character U+{code:04X} is not allowed in YAML", "remove it"
             ) from None
         except _PARSER_FAULTS as error:
-            raise ScenarioError.at(self._at(1, 1), f"is not YAML: {error}") from error
+            where = self._at(loader.line + 1, loader.column + 1)
+            raise ScenarioError.at(where, f"is not YAML: {error}") from error
 
     def _syntax_error(self, error: yaml.MarkedYAMLError) -> ScenarioError:
         mark = error.problem_mark or error.context_mark
@@ -108,10 +131,9 @@ class _Builder:
         return ScenarioError([*self._problems, Problem(self._where(event), message, hint)])
 
     def _node(self, event: ev.Event, depth: int) -> Node:
-        if depth > MAX_DEPTH:
-            raise self._error(event, f"values are nested more than {MAX_DEPTH} deep")
+        self._not_too_deep(event, depth)
         if isinstance(event, ev.AliasEvent):
-            return self._alias(event)
+            return self._alias(event, depth)
         self._counted(event, 1)
         anchor = getattr(event, "anchor", None)
         if anchor is None:
@@ -120,28 +142,36 @@ class _Builder:
         self._open_anchors.add(anchor)
         node = self._value(event, depth)
         self._open_anchors.discard(anchor)
-        self._anchors[anchor] = (node, self._count - before)
+        self._anchors[anchor] = _Anchored(node, self._count - before, _height(node))
         return node
+
+    def _not_too_deep(self, event: ev.Event, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise self._error(event, f"values are nested more than {MAX_DEPTH} deep")
 
     def _counted(self, event: ev.Event, nodes: int) -> None:
         self._count += nodes
         if self._count > MAX_NODES:
             raise self._error(event, f"the file holds more than {MAX_NODES} values, aliases included")
 
-    def _alias(self, event: ev.AliasEvent) -> Node:
+    def _alias(self, event: ev.AliasEvent, depth: int) -> Node:
         name = str(event.anchor)
+        shown = shown_text(name)
         if name in self._open_anchors:
-            raise self._error(event, f"the alias *{name} refers to the value that it is part of")
+            raise self._error(event, f"the alias *{shown} refers to the value that it is part of")
         if name not in self._anchors:
-            raise self._error(event, f"the alias *{name} has no anchor &{name} before it")
-        node, size = self._anchors[name]
-        self._counted(event, size)
-        return node
+            raise self._error(event, f"the alias *{shown} has no anchor &{shown} before it")
+        anchored = self._anchors[name]
+        self._counted(event, anchored.size)
+        self._not_too_deep(event, depth + anchored.height)
+        return anchored.node
 
     def _value(self, event: ev.Event, depth: int) -> Node:
         tag = getattr(event, "tag", None)
         if tag not in _STR_TAGS:
-            self._problems.append(Problem(self._where(event), f"the tag {tag} is not allowed", "remove it"))
+            self._problems.append(
+                Problem(self._where(event), f"the tag {shown_text(str(tag))} is not allowed", "remove it")
+            )
         if isinstance(event, ev.ScalarEvent):
             return self._scalar(event)
         if isinstance(event, ev.SequenceStartEvent):
@@ -151,8 +181,8 @@ class _Builder:
     def _scalar(self, event: ev.ScalarEvent) -> Scalar:
         text = str(event.value)
         quoted = event.style is not None or event.tag is not None
-        if any("\ud800" <= char <= "\udfff" or char == "\0" for char in text):
-            raise self._error(event, "the text holds a NUL or half of a surrogate pair", "remove the escape")
+        if _UNUSABLE.search(text):
+            raise self._error(event, "the text holds a control character or half a character", "remove it")
         return Scalar(text if quoted else resolve_scalar(text), text, self._where(event), quoted)
 
     def _sequence(self, start: ev.Event, depth: int) -> SequenceNode:
@@ -193,4 +223,6 @@ class _Builder:
 
     def _duplicate(self, key: str, where: Location, first: Location) -> Problem:
         before = f"line {first.line}, column {first.column}"
-        return Problem(where, f"the key {key!r} is already set at {before}", "remove one of the two")
+        return Problem(
+            where, f"the key {shown_text(key)!r} is already set at {before}", "remove one of the two"
+        )
