@@ -7,14 +7,13 @@ import os
 import re
 import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pytest_eng5.brokers.aot import StartupCache
-from pytest_eng5.brokers.cache import disk_full_becomes_clear, require_space
+from pytest_eng5.brokers.aot import StartupCache, Training
 from pytest_eng5.brokers.errors import (
     OTHER_WAYS,
     BrokerError,
@@ -23,22 +22,29 @@ from pytest_eng5.brokers.errors import (
     DiskFull,
     PortInUse,
 )
+from pytest_eng5.brokers.home import make_home, sweep_homes
 from pytest_eng5.brokers.jars import KafkaJars, fetched_jars, home_jars
 from pytest_eng5.brokers.java import Java, find_java
 from pytest_eng5.brokers.model import BrokerCapabilities, BrokerConnection, BrokerKind, BrokerOptions
 from pytest_eng5.brokers.ports import LOOPBACK, can_be_bound, reserve_ports
 from pytest_eng5.brokers.probe import round_trip, run_blocking
-from pytest_eng5.brokers.server import format_storage, kafka_command, server_properties, write_properties
-from pytest_eng5.processes import ProcessRecord, SupervisedProcess
+from pytest_eng5.brokers.server import (
+    format_storage,
+    java_command,
+    java_environment,
+    server_properties,
+    write_properties,
+)
+from pytest_eng5.processes import SupervisedProcess
 
 __all__ = ["EmbeddedBroker"]
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
+_ORPHAN_SECONDS = 3.0  # nobody reads the data of an orphan: a clean end has no value
 _TRAINING_SECONDS = 60.0
 _ATTEMPTS = 3
 _LOOK_SECONDS = 0.02
-_ROOM_FOR_DATA = 100_000_000
 _LOG_LINES = 20
 _PORT_TAKEN = re.compile(r"Address already in use|BindException|Socket server failed to bind")
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
@@ -60,11 +66,10 @@ class EmbeddedBroker:
         self._options = options
         self._process: SupervisedProcess | None = None
         self._connection: BrokerConnection | None = None
-        self._training: tuple[StartupCache, Path] | None = None
-        self._version = ""
-        self.java: Java | None = None
-        self.jars: KafkaJars | None = None
-        self.data_dir: Path | None = None
+        self._training: Training | None = None
+        self._stopped = False
+        self.version = ""
+        self.home: Path | None = None
         self.log_path: Path | None = options.log_path
 
     @classmethod
@@ -73,12 +78,10 @@ class EmbeddedBroker:
         broker = cls(BrokerOptions(kind="embedded"))
         broker._process = SupervisedProcess.attach(record["process"])
         broker._connection = BrokerConnection(record["bootstrap_servers"])
-        broker._version = record["version"]
+        broker._training = Training(**record["training"]) if record["training"] else None
+        broker.version = record["version"]
+        broker.home = Path(record["home"])
         broker.log_path = Path(record["process"]["log_path"])
-        broker.data_dir = Path(record["data_dir"])
-        if record["training"]:
-            path, java_version, output = record["training"]
-            broker._training = (StartupCache(Path(path), java_version), Path(output))
         return broker
 
     @property
@@ -88,78 +91,93 @@ class EmbeddedBroker:
             raise BrokerError("the embedded broker has not been started")
         return self._connection
 
+    @property
+    def trains(self) -> bool:
+        """Whether this run writes the start-up cache of later ones, so that `stop` takes some seconds."""
+        return self._training is not None
+
     def start(self) -> BrokerConnection:
         """Start Kafka and return once a record went through it (about a second when all is prepared)."""
-        if self._connection is not None:
+        if self._connection is not None and not self._stopped:
             return self._connection
-        options = self._options
-        self.java = find_java(options.java_home)
-        self.jars = home_jars(options.kafka_home) if options.kafka_home else fetched_jars(options.report)
-        self._version = self.jars.version
+        java = find_java(self._options.java_home)
+        jars = self._jars()
+        self.version = jars.version
+        cache = StartupCache.of(java, jars)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return self._start_once(self.java, self.jars)
+                return self._start_once(java, jars, cache)
             except PortInUse:
-                if options.port is not None or attempt == _ATTEMPTS:
+                if self._options.port is not None or attempt == _ATTEMPTS:
                     raise
+            except BrokerStopped:
+                if not cache.ready or attempt == _ATTEMPTS:
+                    raise
+                cache.discard()  # a cache that went bad is the one cause that a second start cures
         raise AssertionError("unreachable")
 
-    def _start_once(self, java: Java, jars: KafkaJars) -> BrokerConnection:
-        home = self._make_home()
+    def _jars(self) -> KafkaJars:
+        home = self._options.kafka_home
+        return home_jars(home) if home is not None else fetched_jars(self._options.report)
+
+    def _start_once(self, java: Java, jars: KafkaJars, cache: StartupCache) -> BrokerConnection:
+        sweep_homes(self._options.work_dir)
+        home = make_home(self._options.work_dir)
+        self.home = home
+        self.log_path = self._options.log_path or home / "kafka.log"
+        self._stopped = False
         try:
             with self._ports() as (port, controller_port):
-                self.data_dir = home / "data"
-                format_storage(java, jars, self.data_dir)
-                properties = server_properties(self.data_dir, port, controller_port)
+                format_storage(java, jars, home / "data")
+                properties = server_properties("data", port, controller_port)
                 write_properties(home / "server.properties", properties)
-                self._process = self._launch(java, jars, home)
-                connection = BrokerConnection(f"{LOOPBACK}:{port}")
-                self._wait_until_ready(connection, port)
+                self._process = self._launch(java, jars, self._cache_flags(cache))
+                self._connection = BrokerConnection(f"{LOOPBACK}:{port}")
+                self._wait_until_ready(self._connection, port)
         except BaseException:
             self._training = None  # a start that failed teaches nothing
             self.stop()
             shutil.rmtree(home, ignore_errors=True)
+            self._connection = None
             raise
-        self._connection = connection
-        return connection
-
-    def _make_home(self) -> Path:
-        """The folder that vanishes with the broker."""
-        parent = self._options.work_dir or Path(tempfile.gettempdir())
-        with disk_full_becomes_clear(parent):
-            parent.mkdir(parents=True, exist_ok=True)
-            require_space(parent, _ROOM_FOR_DATA, "the data of the embedded broker")
-            home = Path(tempfile.mkdtemp(prefix="eng5-kafka-", dir=parent)).absolute()
-        self.log_path = self._options.log_path or home / "kafka.log"
-        return home
+        return self._connection
 
     @contextlib.contextmanager
     def _ports(self) -> Iterator[tuple[int, int]]:
         fixed = self._options.port
-        if fixed is not None and not can_be_bound(fixed):
-            raise _port_in_use(f"port {fixed} is in use", f"{LOOPBACK}:{fixed}")
-        with reserve_ports(1 if fixed is not None else 2) as ports:
-            yield (fixed, ports[0]) if fixed is not None else (ports[0], ports[1])
+        if fixed is None:
+            with reserve_ports(2) as (port, controller_port):
+                yield port, controller_port
+            return
+        if not can_be_bound(fixed):
+            raise _port_in_use("the port is in use", f"{LOOPBACK}:{fixed}")
+        with reserve_ports(1) as (controller_port,):
+            yield fixed, controller_port
 
-    def _launch(self, java: Java, jars: KafkaJars, home: Path) -> SupervisedProcess:
-        assert self.log_path is not None
-        return SupervisedProcess.start(
-            kafka_command(java, jars, home / "server.properties", self._cache_flags(java, jars)),
-            watch_pid=self._options.watch_pid or os.getpid(),
-            log_path=self.log_path,
-            cleanup_dir=home,
-            grace=_TRAINING_SECONDS if self._training else _STOP_SECONDS,
-        )
-
-    def _cache_flags(self, java: Java, jars: KafkaJars) -> tuple[str, ...]:
-        cache = StartupCache.of(java, jars)
+    def _cache_flags(self, cache: StartupCache) -> tuple[str, ...]:
         if cache.ready:
             return cache.use_flags()
-        output = cache.training_output()
-        if output is None:
+        planned = cache.training()
+        if planned is None:
             return ()
-        self._training = (cache, output)
-        return cache.training_flags(output)
+        self._training, flags = planned
+        return flags
+
+    def _launch(self, java: Java, jars: KafkaJars, flags: tuple[str, ...]) -> SupervisedProcess:
+        assert self.home is not None
+        assert self.log_path is not None
+        # Temporary files (native compression libraries) and crash reports go where the data goes.
+        extra = [*flags, f"-Djava.io.tmpdir={self.home}", "-XX:+ErrorFileToStderr"]
+        return SupervisedProcess.start(
+            java_command(java, jars, ["kafka.Kafka", "server.properties"], extra),
+            watch_pid=self._options.watch_pid or os.getpid(),
+            log_path=self.log_path,
+            env=java_environment(),
+            cwd=self.home,
+            cleanup_dir=self.home,
+            grace=_ORPHAN_SECONDS,
+            stop_grace=_TRAINING_SECONDS if self._training else _STOP_SECONDS,
+        )
 
     def _wait_until_ready(self, connection: BrokerConnection, port: int) -> None:
         deadline = time.monotonic() + (self._options.start_timeout or _START_SECONDS)
@@ -193,43 +211,42 @@ class EmbeddedBroker:
 
     def stop(self) -> None:
         """End Kafka and remove its data; harmless when repeated, from any process that has the record."""
-        if self._process is None:
+        if self._process is None or self._stopped:
             return
-        self._process.stop(_TRAINING_SECONDS if self._training else _STOP_SECONDS)
         if self._training is not None:
-            cache, output = self._training
-            cache.keep(output)
+            self._options.report("preparing the start-up cache of later sessions (once, some seconds)")
+        self._process.stop(_TRAINING_SECONDS if self._training else _STOP_SECONDS)
+        self._stopped = True
+        if self._training is not None:
+            self._training.keep()
             self._training = None
 
     def failure(self) -> str | None:
-        """None while the process runs, else the last lines of its log."""
+        """None while the process runs or after `stop`, else the last lines of its log."""
         if self._process is None:
             return "the embedded broker has not been started"
-        status = self._process.poll()
-        if status is None:
+        if self._stopped or (status := self._process.poll()) is None:
             return None
         return f"Kafka ended with status {status}; its log ({self.log_path}) ends:\n{self._log_end()}"
 
     def describe(self) -> str:
         """One line for a report header."""
-        at = f" at {self._connection.bootstrap_servers}" if self._connection else ""
-        return f"embedded Apache Kafka {self._version}{at}".replace("  ", " ")
+        words = ["embedded Apache Kafka", self.version]
+        if self._connection is not None:
+            words.append(f"at {self._connection.bootstrap_servers}")
+        return " ".join(word for word in words if word)
 
     def record(self) -> dict[str, Any]:
         """Plain JSON for `attach`."""
         if self._process is None:
             raise BrokerError("the embedded broker has not been started")
-        process: ProcessRecord = self._process.record()
-        training = self._training
         return {
             "kind": self.kind,
             "bootstrap_servers": self.connection.bootstrap_servers,
-            "version": self._version,
-            "data_dir": str(self.data_dir),
-            "process": process,
-            "training": [str(training[0].path), training[0].java_version, str(training[1])]
-            if training
-            else None,
+            "version": self.version,
+            "home": str(self.home),
+            "process": dict(self._process.record()),
+            "training": asdict(self._training) if self._training else None,
         }
 
 

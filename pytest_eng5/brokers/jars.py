@@ -9,8 +9,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ __all__ = ["REPOSITORY_VARIABLE", "KafkaJars", "fetched_jars", "home_jars", "jar
 REPOSITORY_VARIABLE = "ENG5_MAVEN_REPOSITORY"
 _DEFAULT_REPOSITORY = "https://repo.maven.apache.org/maven2"
 _PARALLEL = 8
+_ATTEMPTS = 2
 _ROOM_FOR_AOT = 150_000_000
 
 
@@ -73,9 +74,13 @@ def fetched_jars(
     jars = KafkaJars(
         locked.kafka, tuple(folder / "jars" / jar.file_name for jar in locked.jars), folder, folder
     )
-    if verify or not _all_known_good(folder, locked):
-        with exclusive(folder):
-            _complete(folder, locked, report, verify=verify)
+    if not verify and _all_known_good(folder, locked):
+        return jars
+    if _is_read_only(folder) and all(path.exists() for path in jars.class_path):
+        _check_all(folder, locked)  # a cache baked into an image: nothing can be noted down there
+        return jars
+    with exclusive(folder):
+        _complete(folder, locked, report, verify=verify)
     return jars
 
 
@@ -102,12 +107,12 @@ def _is_extra(path: Path) -> bool:
 
 
 def _stamp(path: Path) -> list[int]:
-    """Size and date, [] for a missing file."""
+    """Size and date, [] for a missing file; whole seconds, all that an archive of a CI cache keeps."""
     try:
         stat = path.stat()
     except OSError:
         return []
-    return [stat.st_size, stat.st_mtime_ns]
+    return [stat.st_size, int(stat.st_mtime)]
 
 
 def _known_good(folder: Path) -> dict[str, list[int]]:
@@ -154,6 +159,15 @@ def _complete(folder: Path, locked: LockedJars, report: Callable[[str], None], *
         _write_known_good(folder, locked)
 
 
+def _is_read_only(folder: Path) -> bool:
+    return folder.is_dir() and not os.access(folder, os.W_OK)
+
+
+def _check_all(folder: Path, locked: LockedJars) -> None:
+    for jar in locked.jars:
+        _check_cached(jar, folder / "jars" / jar.file_name)
+
+
 def _check_cached(jar: Jar, path: Path) -> None:
     found = file_sha256(path)
     if found != jar.sha256:
@@ -177,14 +191,15 @@ def _fetch(missing: list[Jar], folder: Path, locked: LockedJars, report: Callabl
     staging = Path(tempfile.mkdtemp(prefix="staging-", dir=folder))
     try:
         with ThreadPoolExecutor(_PARALLEL) as pool:
-            _all_or_first_error(pool.map(lambda jar: _fetch_one(jar, repository, staging, folder), missing))
+            running = [pool.submit(_fetch_one, jar, repository, staging, folder) for jar in missing]
+            try:
+                for future in as_completed(running):
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # the rest would fail the same way, slowly
+                raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _all_or_first_error(results: Iterable[None]) -> None:
-    for _ in results:
-        pass
 
 
 def _require_jgo() -> None:
@@ -203,28 +218,44 @@ def _fetch_one(jar: Jar, repository: str, staging: Path, folder: Path) -> None:
         raise ChecksumMismatch(
             f"{repository} sent another {jar}: its SHA-256 is {found}, on record is {jar.sha256}",
             where=path.name,
-            fix=f"do not use that repository (environment variable {REPOSITORY_VARIABLE}); or {OTHER_WAYS}",
+            fix="see whether a proxy or a login page answers in its place, or choose another repository "
+            f"({REPOSITORY_VARIABLE}); or {OTHER_WAYS}",
         )
     path.replace(folder / "jars" / jar.file_name)
 
 
 def _download(jar: Jar, repository: str, staging: Path) -> Path:
     import requests
+
+    error: Exception | None = None
+    for attempt in range(_ATTEMPTS):
+        try:
+            return _resolve(jar, repository, staging / str(attempt))
+        except requests.RequestException as failed:
+            error = failed
+        except RuntimeError as failed:  # what jgo raises when the repository does not have it
+            error = failed
+            break
+    raise _no_network(jar, repository, error) from error
+
+
+def _resolve(jar: Jar, repository: str, folder: Path) -> Path:
     from jgo.maven import MavenContext
 
-    context = MavenContext(repo_cache=staging, remote_repos={"chosen": repository})
-    artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
-    try:
-        return Path(artifact.resolve())
-    except (requests.RequestException, RuntimeError) as error:
-        raise NoNetwork(
-            f"{jar} cannot be fetched: {_short(error)}",
-            where=repository,
-            fix="run `eng5 kafka install` once where there is a network; behind a proxy set HTTPS_PROXY, "
-            f"with a mirror of Maven Central set {REPOSITORY_VARIABLE}; or {OTHER_WAYS}",
-        ) from error
+    context = MavenContext(repo_cache=folder, remote_repos={"chosen": repository})
+    return Path(context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve())
 
 
-def _short(error: Exception) -> str:
-    text = str(error).split("\n")[0]
+def _no_network(jar: Jar, repository: str, error: Exception | None) -> NoNetwork:
+    return NoNetwork(
+        f"{jar} cannot be fetched: {_short(error)}",
+        where=repository,
+        fix="run `eng5 kafka install` once where there is a network; behind a proxy set HTTPS_PROXY, "
+        f"with a mirror of Maven Central set {REPOSITORY_VARIABLE}; or {OTHER_WAYS}",
+    )
+
+
+def _short(error: Exception | None) -> str:
+    """The innermost reason of a message of requests, which wraps it several times."""
+    text = str(error).split("\n")[0].rsplit("Caused by ", 1)[-1]
     return text if len(text) <= 200 else text[:200] + "..."

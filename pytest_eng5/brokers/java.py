@@ -35,10 +35,10 @@ class Java:
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever the runtime does: path, ``release`` file, size and date of the program."""
-        stat = self.binary.stat()
-        text = f"{self.home}|{_release_text(self.home)}|{stat.st_size}|{stat.st_mtime_ns}"
-        return hashlib.sha256(text.encode()).hexdigest()
+        """Changes whenever the runtime does: path, ``release`` file, size of its modules."""
+        modules = self.home / "lib" / "modules"
+        size = modules.stat().st_size if modules.exists() else 0
+        return hashlib.sha256(f"{self.home}|{_release_text(self.home)}|{size}".encode()).hexdigest()
 
     def __str__(self) -> str:
         return f"Java {self.version} from {self.origin}"

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import threading
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_eng5.brokers.errors import BrokerNotReady, BrokerUnreachable, TopicsMissing
@@ -66,28 +65,44 @@ async def probe(connection: BrokerConnection, timeout: float = 10.0) -> int:  # 
     from aiokafka.client import AIOKafkaClient
     from aiokafka.errors import KafkaError
 
-    with _quiet_client():
-        client = AIOKafkaClient(**connection.client_arguments(request_timeout_ms=_REQUEST_MS))
-        try:
-            async with asyncio.timeout(timeout):
-                await client.bootstrap()
-                nodes = [(node.host, node.port) for node in client.cluster.brokers()]
-                await asyncio.gather(*(_reach(connection, host, port) for host, port in nodes))
-        except (KafkaError, OSError, ValueError) as error:  # TimeoutError is an OSError
-            raise _unreachable(connection, timeout, error) from error
-        finally:
-            await client.close()
+    client = AIOKafkaClient(**connection.client_arguments(request_timeout_ms=_REQUEST_MS))
+    try:
+        async with asyncio.timeout(timeout):
+            await client.bootstrap()
+            nodes = [(node.host, node.port) for node in client.cluster.brokers()]
+            await asyncio.gather(*(_reach(connection, host, port) for host, port in nodes))
+    except (KafkaError, OSError) as error:  # TimeoutError is an OSError
+        raise await _unreachable(connection, error) from error
+    finally:
+        await client.close()
     return len(nodes)
 
 
-def _unreachable(connection: BrokerConnection, timeout: float, error: Exception) -> BrokerUnreachable:
-    reason = str(error).strip() or f"no answer within {timeout:g} s"
+async def _unreachable(connection: BrokerConnection, error: Exception) -> BrokerUnreachable:
+    servers = connection.bootstrap_servers.split(",")
+    reasons = await asyncio.gather(*(_why_unreachable(server) for server in servers))
+    told = [f"{server} {reason}" for server, reason in zip(servers, reasons, strict=True)]
+    last = f" ({error})" if "accepts connections" in " ".join(told) and str(error) else ""
     return BrokerUnreachable(
-        f"no Kafka broker answers: {reason}",
-        where=connection.bootstrap_servers,
+        f"no Kafka broker answers: {'; '.join(told)}{last}",
         fix="check host, port and TLS/SASL settings and that the broker runs; without "
         "--eng5-bootstrap-servers an embedded broker is started",
     )
+
+
+async def _why_unreachable(server: str) -> str:
+    """What a plain TCP connection says, since aiokafka keeps the reason to its log."""
+    host, _, port = server.strip().rpartition(":")
+    try:
+        _, writer = await asyncio.wait_for(
+            asyncio.open_connection(host.strip("[]"), int(port)), _REQUEST_MS / 1000
+        )
+    except TimeoutError:
+        return f"does not answer within {_REQUEST_MS / 1000:g} s"
+    except OSError as error:
+        return f"cannot be reached: {error.strerror or error}"
+    writer.close()
+    return "accepts connections but does not answer as a Kafka broker with these TLS/SASL settings"
 
 
 async def _reach(connection: BrokerConnection, host: str, port: int) -> None:
@@ -169,14 +184,15 @@ async def ensure_topics(
     wanted = list(dict.fromkeys(topics))
     try:
         async with asyncio.timeout(timeout), _admin(connection) as admin:
-            missing = [topic for topic in wanted if topic not in await _existing(admin)]
+            existing = await _existing(admin)
+            missing = [topic for topic in wanted if topic not in existing]
             if missing and not may_create:
                 raise _missing(connection, missing)
             if missing:
                 await _create(admin, missing, partitions)
             return await _all_led(admin, wanted)
     except (KafkaError, OSError) as error:
-        raise _unreachable(connection, timeout, error) from error
+        raise await _unreachable(connection, error) from error
 
 
 def _missing(connection: BrokerConnection, topics: Sequence[str]) -> TopicsMissing:
@@ -223,21 +239,8 @@ async def _admin(connection: BrokerConnection) -> AsyncIterator[AIOKafkaAdminCli
     from aiokafka.admin import AIOKafkaAdminClient
 
     admin = AIOKafkaAdminClient(**connection.client_arguments(request_timeout_ms=_REQUEST_MS))
-    with _quiet_client():
-        try:
-            await admin.start()
-            yield admin
-        finally:
-            await admin.close()
-
-
-@contextlib.contextmanager
-def _quiet_client() -> Iterator[None]:
-    """Keep aiokafka's own messages about failed connections out; what they say is in our error."""
-    logger = logging.getLogger("aiokafka")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        await admin.start()
+        yield admin
     finally:
-        logger.setLevel(before)
+        await admin.close()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pytest_eng5.brokers.cache import disk_full_becomes_clear, exclusive
-from pytest_eng5.brokers.errors import BrokerStopped
+from pytest_eng5.brokers.cache import CACHE_VARIABLE, disk_full_becomes_clear, exclusive
+from pytest_eng5.brokers.errors import BrokerError, BrokerStopped
 from pytest_eng5.brokers.jars import KafkaJars
 from pytest_eng5.brokers.java import Java
 from pytest_eng5.brokers.ports import LOOPBACK
@@ -21,21 +22,29 @@ __all__ = [
     "JVM_FLAGS",
     "class_path_text",
     "format_storage",
-    "kafka_command",
+    "java_command",
+    "java_environment",
     "server_properties",
     "write_properties",
 ]
 
-JVM_FLAGS = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+JVM_FLAGS = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
 """Measured on two cores: 310 MB resident, half the start of the default flags."""
 
+_JAVA_VARIABLES = (
+    "CLASSPATH",
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "JDK_AOT_VM_OPTIONS",
+    "_JAVA_OPTIONS",
+)
 _NODE_ID = 1
 _FORMAT_SECONDS = 120.0
 _LOG_LEVEL = "warn"
 
 
 def server_properties(
-    data_dir: Path, broker_port: int, controller_port: int, overrides: Mapping[str, str] | None = None
+    data_dir: str, broker_port: int, controller_port: int, overrides: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """The properties of a node that is broker and controller at once.
 
@@ -43,7 +52,7 @@ def server_properties(
     tests needs: no topic appears unasked, records do not expire, a consumer group does not wait for company.
 
     Args:
-        data_dir: Folder of the records.
+        data_dir: Folder of the records; may be relative to the broker's working folder.
         broker_port: Port of the clients' listener on 127.0.0.1.
         controller_port: Port of the controller's listener on 127.0.0.1.
         overrides: Properties to add or replace.
@@ -58,7 +67,7 @@ def server_properties(
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
-        "log.dirs": str(data_dir),
+        "log.dirs": data_dir,
         "auto.create.topics.enable": "false",
         "default.replication.factor": "1",
         "min.insync.replicas": "1",
@@ -79,21 +88,46 @@ def server_properties(
 
 
 def write_properties(path: Path, properties: Mapping[str, str]) -> Path:
-    """Write a ``.properties`` file (backslashes doubled, as the format demands)."""
-    lines = [f"{key}={value.replace(chr(92), chr(92) * 2)}\n" for key, value in properties.items()]
-    path.write_text("".join(lines), encoding="utf-8")
+    """Write a ``.properties`` file: backslashes doubled, whatever is not ASCII as a Unicode escape."""
+    lines = [f"{key}={_escaped(value)}\n" for key, value in properties.items()]
+    path.write_text("".join(lines), encoding="ascii")
     return path
+
+
+def _escaped(value: str) -> str:
+    units = value.replace("\\", "\\\\").encode("utf-16-be")
+    codes = [int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2)]
+    return "".join(chr(code) if 32 <= code < 127 else f"\\u{code:04x}" for code in codes)
 
 
 def class_path_text(jars: KafkaJars) -> str:
     """The class path as Java wants it: every jar by name, since an AOT cache refuses wildcards."""
+    for path in jars.class_path:
+        if os.pathsep in str(path):
+            raise BrokerError(
+                f"Java cannot use a jar whose path holds {os.pathsep!r}",
+                where=str(path),
+                fix=f"choose another cache folder with the environment variable {CACHE_VARIABLE}",
+            )
     return os.pathsep.join(str(path) for path in jars.class_path)
 
 
-def kafka_command(
-    java: Java, jars: KafkaJars, properties: Path, extra_flags: tuple[str, ...] = ()
+def java_environment() -> dict[str, str]:
+    """This process's environment without what would change the broker's flags, in a UTF-8 locale.
+
+    In another locale Java cannot open files whose names are not ASCII.
+    """
+    environment = {key: value for key, value in os.environ.items() if key not in _JAVA_VARIABLES}
+    locale = next((environment[key] for key in ("LC_ALL", "LC_CTYPE", "LANG") if environment.get(key)), "")
+    if not re.search(r"utf-?8", locale, re.IGNORECASE):
+        environment["LC_ALL"] = "C.UTF-8"
+    return environment
+
+
+def java_command(
+    java: Java, jars: KafkaJars, arguments: Sequence[str], extra_flags: Sequence[str] = ()
 ) -> list[str]:
-    """The command line of the broker; it logs warnings and errors to standard error."""
+    """The command line of a program in the jars; it logs warnings and errors to standard error."""
     return [
         str(java.binary),
         *JVM_FLAGS,
@@ -101,8 +135,7 @@ def kafka_command(
         *_log_flags(),
         "-cp",
         class_path_text(jars),
-        "kafka.Kafka",
-        str(properties),
+        *arguments,
     ]
 
 
@@ -113,6 +146,9 @@ def _log_flags() -> list[str]:
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
         f"-Dlog4j2.level={_LOG_LEVEL}",
+        # The runtime's own warnings go to standard output and are about its cache; errors stay.
+        "-Xlog:disable",
+        "-Xlog:all=error:stderr",
     ]
 
 
@@ -151,11 +187,11 @@ def _make_template(java: Java, jars: KafkaJars, template: Path) -> None:
     with disk_full_becomes_clear(jars.cache), tempfile.TemporaryDirectory(dir=jars.cache) as folder:
         data_dir = Path(folder) / "data"
         # The ports are only written down here; nothing listens.
-        properties = write_properties(Path(folder) / "p", server_properties(data_dir, 9092, 9093))
-        command = [str(java.binary), *JVM_FLAGS, *_log_flags(), "-cp", class_path_text(jars)]
-        command += ["kafka.tools.StorageTool", "format", "-t", _kafka_id(), "-c", str(properties)]
+        properties = write_properties(Path(folder) / "p", server_properties(str(data_dir), 9092, 9093))
+        tool = ["kafka.tools.StorageTool", "format", "-t", _kafka_id(), "-c", str(properties)]
         answer = subprocess.run(
-            command,
+            java_command(java, jars, tool),
+            env=java_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

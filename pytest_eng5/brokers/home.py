@@ -1,0 +1,58 @@
+"""The temporary folder of an embedded broker: made with room to spare, swept when it was left behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from pytest_eng5.brokers.cache import disk_full_becomes_clear, require_space
+
+__all__ = ["make_home", "sweep_homes"]
+
+_PREFIX = "eng5-kafka-"
+_ROOM = 100_000_000
+_STALE_SECONDS = 3600.0
+
+
+def make_home(work_dir: Path | None) -> Path:
+    """A fresh folder for one broker, under ``work_dir`` or the system's temporary folder."""
+    parent = _parent(work_dir)
+    with disk_full_becomes_clear(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        require_space(parent, _ROOM, "the data of the embedded broker")
+        return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+
+
+def sweep_homes(work_dir: Path | None) -> None:
+    """Remove folders whose broker is gone but whose supervisor could not clean up (it was killed too).
+
+    Only folders of this user, older than an hour, on whose data no broker holds Kafka's own lock. The lock
+    is the kernel's, so it tells the truth also about a broker in another container.
+    """
+    for home in _parent(work_dir).glob(f"{_PREFIX}*"):
+        try:
+            stat = home.stat()
+            if stat.st_uid == os.getuid() and time.time() - stat.st_mtime > _STALE_SECONDS and _is_free(home):
+                shutil.rmtree(home, ignore_errors=True)
+        except OSError:
+            continue
+
+
+def _is_free(home: Path) -> bool:
+    lock = home / "data" / ".lock"
+    if not lock.exists():
+        return True
+    with lock.open("r+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
+def _parent(work_dir: Path | None) -> Path:
+    return (work_dir or Path(tempfile.gettempdir())).absolute()
