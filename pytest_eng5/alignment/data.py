@@ -207,13 +207,19 @@ def _check_ranks(ids: tuple[str, ...], grades: tuple[str | None, ...], ranks: tu
             )
         if grade is None:
             continue
-        if by_grade.setdefault(grade, rank) != rank:
-            raise AlignmentDataError(f"grade {grade!r} has ranks {by_grade[grade]} and {rank}")
-        if rank is not None and by_rank.setdefault(rank, grade) != grade:
+        name = grade.strip().upper()
+        if by_grade.setdefault(name, rank) != rank:
+            raise AlignmentDataError(f"grade {grade!r} has ranks {by_grade[name]} and {rank}")
+        if rank is not None and by_rank.setdefault(rank, name) != name:
             raise AlignmentDataError(
                 f"grades {by_rank[rank]!r} and {grade!r} share rank {rank}",
                 fix="do not mix grade scales in one set of anchors",
             )
+    if len({name.isdigit() for name in by_rank.values()}) > 1:
+        raise AlignmentDataError(
+            f"letters and digits are mixed in the grades {', '.join(sorted(by_rank.values()))}",
+            fix="do not mix grade scales in one set of anchors",
+        )
 
 
 def _check_comparisons(data: AlignmentData) -> None:

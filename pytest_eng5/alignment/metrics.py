@@ -74,8 +74,8 @@ def alignment_metrics(
 
     Anchors with an unknown grade are left out with their comparisons; graded anchors without a comparison
     have no score and no part in the agreement figures. Both are named in ``population`` so that a gate can
-    refuse to pass on them. A figure that nothing speaks to, counts included, is NaN and not 0. Nothing depends on the order of anchors or events but, within their noise, the
-    bootstrap intervals on the order of anchors.
+    refuse to pass on them. A figure that nothing speaks to, counts included, is NaN and not 0. No point
+    value depends on the order of anchors or events, and no interval on the order of events.
 
     Args:
         data: Anchors and the comparisons that succeeded.
@@ -132,8 +132,12 @@ def _sample(scored: AlignmentData, alpha: float, upper_grades: Collection[str]) 
     outcomes = scored.outcomes()
     wins = outcomes.sum(axis=-1)
     theta = fit_wins(wins, alpha)
-    upper = np.array([grade in upper_grades for grade in scored.grades], dtype=bool)
+    upper = np.array([_normal(grade) in upper_grades for grade in scored.grades], dtype=bool)
     return _Sample(scored.ranks(), upper, outcomes, wins, theta, standard_errors(wins, theta), alpha)
+
+
+def _normal(grade: str | None) -> str:
+    return (grade or "").strip().upper()
 
 
 def _estimates(

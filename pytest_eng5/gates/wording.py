@@ -1,0 +1,53 @@
+"""How verdicts print numbers: short, and never so rounded that they contradict the verdict."""
+
+from __future__ import annotations
+
+import math
+
+from pytest_eng5.gates.registry import Kind
+from pytest_eng5.gates.threshold import satisfies
+
+__all__ = ["bound_text", "interval_text", "plural", "value_text"]
+
+_DECIMALS: dict[Kind, int] = {"tau": 3, "ratio": 3, "number": 2, "count": 0, "flag": 0}
+
+
+def bound_text(bound: float, *, count: bool = False) -> str:
+    """A threshold as the user would write it: ``1`` for a count, else at least two decimals (``0.90``)."""
+    if not math.isfinite(bound):
+        return str(bound)
+    text = f"{bound:.12f}".rstrip("0").rstrip(".") or "0"
+    if count or "e" in text:
+        return text
+    whole, _, decimals = text.partition(".")
+    return f"{whole}.{decimals:0<2}"
+
+
+def value_text(value: float, kind: Kind, low: float, high: float) -> str:
+    """A value with the usual decimals of its kind, or as many as keep it on its side of the bounds."""
+    if math.isnan(value):
+        return "undefined"
+    inside = satisfies(value, low, high)
+    for decimals in range(_DECIMALS[kind], 13):
+        text = f"{value:.{decimals}f}"
+        if satisfies(float(text), low, high) == inside:
+            return _unsigned_zero(text)
+    return repr(value)
+
+
+def interval_text(low: float, high: float, kind: Kind) -> str:
+    """``0.61-0.90``; counts are rounded outwards to whole numbers, negative ends separated by ``to``."""
+    if kind in ("count", "flag"):
+        ends = f"{math.floor(low + 1e-9)}", f"{math.ceil(high - 1e-9)}"
+    else:
+        ends = _unsigned_zero(f"{low:.2f}"), _unsigned_zero(f"{high:.2f}")
+    return (" to " if ends[0].startswith("-") else "-").join(ends)
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 comparison``, ``66 comparisons``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _unsigned_zero(text: str) -> str:
+    return text.lstrip("-") if float(text) == 0 else text
