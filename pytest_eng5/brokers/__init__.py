@@ -23,6 +23,7 @@ from pytest_eng5.brokers.errors import (
 )
 from pytest_eng5.brokers.external import ExternalBroker
 from pytest_eng5.brokers.factory import attach, create_broker, resolve_kind
+from pytest_eng5.brokers.install import Installation, install, serve
 from pytest_eng5.brokers.model import (
     KINDS,
     Broker,
@@ -49,6 +50,7 @@ __all__ = [
     "DiskFull",
     "EmbeddedBroker",
     "ExternalBroker",
+    "Installation",
     "KafkaHomeInvalid",
     "KafkaNotInstalled",
     "NoJava",
@@ -58,7 +60,9 @@ __all__ = [
     "attach",
     "create_broker",
     "ensure_topics",
+    "install",
     "probe",
     "resolve_kind",
     "round_trip",
+    "serve",
 ]

@@ -8,7 +8,7 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,7 @@ class EmbeddedBroker:
         self._stopped = False
         self.version = ""
         self.home: Path | None = None
+        self.jars_folder: Path | None = None
         self.log_path: Path | None = options.log_path
 
     @classmethod
@@ -103,6 +104,7 @@ class EmbeddedBroker:
         java = find_java(self._options.java_home)
         jars = self._jars()
         self.version = jars.version
+        self.jars_folder = jars.class_path[0].parent
         cache = StartupCache.of(java, jars)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -228,6 +230,12 @@ class EmbeddedBroker:
         if self._stopped or (status := self._process.poll()) is None:
             return None
         return f"Kafka ended with status {status}; its log ({self.log_path}) ends:\n{self._log_end()}"
+
+    def on_exit(self, callback: Callable[[], None]) -> None:
+        """Call ``callback()`` from a daemon thread when the process has ended, asked to or not."""
+        if self._process is None:
+            raise BrokerError("the embedded broker has not been started")
+        self._process.on_exit(lambda _status: callback())
 
     def describe(self) -> str:
         """One line for a report header."""

@@ -188,6 +188,8 @@ def _fetch(missing: list[Jar], folder: Path, locked: LockedJars, report: Callabl
         f"fetching Apache Kafka {locked.kafka} ({len(missing)} jars, {size / 1e6:.0f} MB, once) "
         f"from {repository} into {folder}"
     )
+    for left_behind in folder.glob("staging-*"):  # whoever made it was killed: the lock is ours
+        shutil.rmtree(left_behind, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix="staging-", dir=folder))
     try:
         with ThreadPoolExecutor(_PARALLEL) as pool:

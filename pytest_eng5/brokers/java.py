@@ -35,10 +35,11 @@ class Java:
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever the runtime does: path, ``release`` file, size of its modules."""
+        """Changes whenever the runtime does; the same for the same runtime in another virtual environment."""
         modules = self.home / "lib" / "modules"
         size = modules.stat().st_size if modules.exists() else 0
-        return hashlib.sha256(f"{self.home}|{_release_text(self.home)}|{size}".encode()).hexdigest()
+        release = _release_text(self.home) or str(self.home)
+        return hashlib.sha256(f"{release}|{size}".encode()).hexdigest()
 
     def __str__(self) -> str:
         return f"Java {self.version} from {self.origin}"
