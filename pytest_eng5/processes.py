@@ -41,6 +41,7 @@ __all__ = ["ProcessRecord", "SupervisedProcess", "process_identity", "tail_lines
 _PR_SET_PDEATHSIG = 1
 _POLL_SECONDS = 0.5
 _TAIL_BYTES = 65_536
+_HEARD = (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP)
 _KILLED = 128 + signal.SIGKILL
 _MARK = "[eng5 supervisor {pid}] "
 
@@ -323,6 +324,7 @@ def _spawn(
                 (os.POSIX_SPAWN_DUP2, log, 2),
             ],
             setsid=True,
+            setsigmask=_HEARD,  # a signal that comes early waits until the supervisor listens
         )
     finally:
         for descriptor in {log, null, write_end}:
@@ -381,9 +383,10 @@ class _Supervisor:
 
     def _listen_for_signals(self) -> None:
         # Handlers rather than SIG_IGN, because an ignored signal stays ignored in the command.
-        for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
+        for number in _HEARD:
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
 
     def _wait_for_reason(self, watched: _Exit) -> None:
         while not self._ended():
