@@ -21,6 +21,7 @@ __all__ = [
     "decidable_pairs",
     "direct_inversions",
     "expected_zero_wins",
+    "forced_tau",
     "inverted_comparisons",
     "kendall_tau_a",
     "kendall_tau_b",
@@ -73,6 +74,18 @@ def kendall_tau_b(grade_ranks: GradeRanks, theta: FloatArray) -> FloatArray:
     return _ratio((score_sign * grade_sign).sum(axis=-1), np.sqrt(untied))
 
 
+def forced_tau(grade_ranks: GradeRanks, theta: FloatArray) -> FloatArray:
+    """The tau of published alignment reports: tau-a that counts pairs of equal grades as concordant.
+
+    Those reports put anchors of one grade into the order of their scores before comparing the orders
+    (contract 11, defect R15), so nothing but a pair of different grades can be discordant and the greatest
+    value is always 1. For comparison with such figures only; not offered as a metric.
+    """
+    i, j, grade_sign = _pairs(grade_ranks)
+    agreeing = _score_signs(theta, i, j) * grade_sign + (grade_sign == 0)
+    return _ratio(agreeing.sum(axis=-1), float(len(i)))
+
+
 def attainable_tau_a(grade_ranks: GradeRanks) -> float:
     """Greatest tau-a that these grades allow: the share of pairs with different grades."""
     _, _, grade_sign = _pairs(grade_ranks)
@@ -82,7 +95,8 @@ def attainable_tau_a(grade_ranks: GradeRanks) -> float:
 def attainable_tau_b(grade_ranks: GradeRanks) -> float:
     """Greatest tau-b that these grades allow scores without ties: the root of the share of untied pairs.
 
-    NaN if all grades are equal. (Scores of same-grade anchors could exceed it only by being exactly equal.)
+    NaN if all grades are equal. Only exactly equal scores of same-grade anchors could exceed it, as when two
+    of them met the same opponents with the same results and never, or with a draw, each other.
     """
     share = attainable_tau_a(grade_ranks)
     return float(np.sqrt(share)) if share > 0 else float("nan")

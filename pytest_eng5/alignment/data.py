@@ -96,15 +96,16 @@ class AlignmentData:
             AlignmentDataError: Lengths differ, an id is not an anchor, an anchor meets itself, or
                 grades and ranks contradict each other.
         """
-        ids = tuple(ids)
+        ids, grades, grade_ranks = tuple(ids), tuple(grades), tuple(grade_ranks)
+        _check_anchors(ids, grades, grade_ranks)
         index = {anchor: position for position, anchor in enumerate(ids)}
         m = len(winners)
         nothing: list[None] = [None] * m
         scores = nothing if confidence is None else confidence
         return cls(
             ids=ids,
-            grades=tuple(grades),
-            grade_ranks=tuple(grade_ranks),
+            grades=grades,
+            grade_ranks=grade_ranks,
             winners=_indices("winner", winners, index),
             losers=_indices("loser", losers, index),
             first=_indices("first", first, index),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_eng5.gates.threshold import ThresholdLike, bounds_of, satisfies
+from pytest_eng5.gates.threshold import TOLERANCE, ThresholdLike, bounds_of, satisfies
 from pytest_eng5.gates.wording import bound_text, plural
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def hint_for(threshold: ThresholdLike, metrics: AlignmentMetrics, status: str) -
     own = {
         "zero_win_anchors": _zero_win,
         "position_bias": _position_bias,
+        "kendall_tau": _tied_scores,
     }.get(threshold.metric)
     special = own(threshold, metrics, status) if own else None
     return special or (_close(threshold, found) if status == "FAIL" else None)
@@ -81,3 +82,9 @@ def _position_bias(threshold: ThresholdLike, metrics: AlignmentMetrics, status: 
     if threshold.max is not None:
         return f"bias towards essay B is not looked at; add min: {bound_text(-threshold.max)}"
     return f"bias towards essay A is not looked at; add max: {bound_text(-(threshold.min or 0.0))}"
+
+
+def _tied_scores(threshold: ThresholdLike, metrics: AlignmentMetrics, status: str) -> str | None:
+    if metrics.values[threshold.metric].value <= metrics.attainable_tau_b + TOLERANCE:
+        return None
+    return "same-grade anchors have exactly equal scores, so tau-b exceeds what untied scores could attain"

@@ -32,7 +32,11 @@ class Contradiction:
 
 
 def attainable(metric: str, grade_ranks: Sequence[int]) -> float | None:
-    """Greatest tau that the grade ties allow, ``None`` for other metrics or if all grades are equal."""
+    """Greatest tau that the grade ties allow scores without ties.
+
+    ``None`` for other metrics or if all grades are equal. The formulas are those of
+    ``alignment.attainable_tau_b`` and ``attainable_tau_a``, without the numerical libraries.
+    """
     pairs, untied = _pairs(grade_ranks)
     if not untied or metric not in ("kendall_tau", "kendall_tau_a"):
         return None
