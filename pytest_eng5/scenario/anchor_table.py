@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_eng5.scenario.errors import Location, Problem, ScenarioError
+from pytest_eng5.scenario.errors import Location, ScenarioError
 from pytest_eng5.scenario.explain import quoted_list
 from pytest_eng5.scenario.textfile import position_at, read_text
 
@@ -38,6 +38,11 @@ class AnchorRow:
     file_name: Cell
     grade: Cell
 
+    def missing(self) -> list[str]:
+        """Return the names of the columns in which this row has nothing."""
+        cells = {"anchor_id": self.anchor_id, "file_name": self.file_name, "grade": self.grade}
+        return [name for name, cell in cells.items() if not cell.text]
+
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
@@ -46,14 +51,14 @@ class _Columns:
     grades: tuple[int, ...]
 
 
-def read_anchor_table(path: Path) -> tuple[list[AnchorRow], list[Problem]]:
+def read_anchor_table(path: Path) -> list[AnchorRow]:
     """Read a table with a header row, separated by commas or semicolons.
 
     Columns are found by name in any case, ``-`` and blanks counting as ``_``: ``anchor_id``, ``file_name``,
     and ``grade`` or ``pred_mode_grade`` (the first that is not empty counts). Blank rows are passed over.
 
     Returns:
-        The complete rows in order, and a problem for each row that is not complete.
+        The rows in order; a cell that a row does not have is empty.
 
     Raises:
         ScenarioError: Not a readable UTF-8 file, not CSV, no rows, or a column is missing.
@@ -67,23 +72,10 @@ def read_anchor_table(path: Path) -> tuple[list[AnchorRow], list[Problem]]:
             Location(path), "the table is empty", "write a header row and one row per anchor"
         )
     columns = _columns(header)
-    rows: list[AnchorRow] = []
-    problems: list[Problem] = []
-    for record in records:
-        row = _row(record, columns, path)
-        missing = [name for name, cell in _named_cells(row) if not cell.text]
-        if missing:
-            message = f"the row has no {quoted_list(missing)}"
-            problems.append(Problem(Location(path, row.line), message, "fill in the cell or remove the row"))
-        else:
-            rows.append(row)
-    if not rows and not problems:
+    rows = [_row(record, columns) for record in records]
+    if not rows:
         raise ScenarioError.at(Location(path), "the table has no rows", "write one row per anchor")
-    return rows, problems
-
-
-def _named_cells(row: AnchorRow) -> tuple[tuple[str, Cell], ...]:
-    return ("anchor_id", row.anchor_id), ("file_name", row.file_name), ("grade", row.grade)
+    return rows
 
 
 def _delimiter(text: str) -> str:
@@ -127,14 +119,14 @@ def _cells(values: Sequence[str], record: str, delimiter: str, start: Location) 
 
 def _offsets(record: str, delimiter: str) -> list[int]:
     """Return where each cell of a row starts; the csv module does not say."""
-    offsets = [0]
+    starts = [0]
     quoted = False
     for index, char in enumerate(record):
         if char == '"':
             quoted = not quoted
         elif char == delimiter and not quoted:
-            offsets.append(index + 1)
-    return offsets
+            starts.append(index + 1)
+    return [start + len(record[start:]) - len(record[start:].lstrip(" \t")) for start in starts]
 
 
 def _at(start: Location, record: str, offset: int) -> Location:
@@ -158,7 +150,7 @@ def _columns(header: Sequence[Cell]) -> _Columns:
     return _Columns(found["anchor_id"][0], found["file_name"][0], tuple(found["grade"]))
 
 
-def _row(record: Sequence[Cell], columns: _Columns, path: Path) -> AnchorRow:
+def _row(record: Sequence[Cell], columns: _Columns) -> AnchorRow:
     start = record[0].location
 
     def cell(index: int) -> Cell:

@@ -113,11 +113,10 @@ def _grades_hint() -> str:
 
 
 def _from_table(table: Path, essays: EssayFiles) -> tuple[list[_Candidate], list[Problem]]:
-    rows, problems = read_anchor_table(table)
-    problems = [*problems, *essays.problems]
+    problems = list(essays.problems)
     listed: dict[Path, AnchorRow] = {}
     candidates: list[_Candidate] = []
-    for row in rows:
+    for row in read_anchor_table(table):
         path = essays.find(row.file_name.text)
         problem = _row_problem(row, path, listed, essays)
         if problem:
@@ -135,6 +134,9 @@ def _row_problem(
     row: AnchorRow, path: Path | None, listed: dict[Path, AnchorRow], essays: EssayFiles
 ) -> Problem | None:
     name, grade = row.file_name, row.grade
+    if missing := row.missing():
+        where = Location(name.location.path, row.line)
+        return Problem(where, f"the row has no {quoted_list(missing)}", "fill in the cell or remove the row")
     if path is None:
         if essays.is_refused(name.text):
             return None

@@ -86,13 +86,13 @@ def _unknown_key(model: type[BaseModel], root: MappingNode, loc: Sequence[str | 
     keys = allowed_keys(schema_at(model, loc[:-1]))
     hint = f"keys allowed here: {quoted_list(keys)}"
     near = closest(key, keys)
-    home = None if near else where_key_belongs(model, key)
-    if near:
+    home = where_key_belongs(model, key)
+    if home:
+        hint = f"write it under '{home}:'; {hint}"
+    elif near:
         hint = f"did you mean {near!r}? {hint}"
     elif key.isdigit():
         hint = f"write a decimal point, not a comma, or remove it; {hint}"
-    elif home:
-        hint = f"write it under '{home}:'; {hint}"
     return Problem(_key_location(root, loc), f"unknown key {shown_text(key)!r}{_place(root, loc[:-1])}", hint)
 
 

@@ -15,6 +15,7 @@ from pytest_eng5.scenario.textfile import read_text, reason_of
 __all__ = ["NamedFiles", "near_names"]
 
 _MIN_ANCHORS = 2
+_MAX_NAMES = 6
 
 
 @dataclass(slots=True)
@@ -91,7 +92,10 @@ def _text_complaint(path: Path) -> str | None:
 
 
 def near_names(path: Path) -> str:
-    """Return a hint about a path that does not exist: names like it, or its first missing folder."""
+    """Return a hint about a path that does not exist: similar names, or what is there instead.
+
+    If folders of the path are missing, the hint is about the first of those.
+    """
     folder = path.parent
     while not _is_dir(folder) and folder != folder.parent:
         path, folder = folder, folder.parent
@@ -102,4 +106,5 @@ def near_names(path: Path) -> str:
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(near)}? (in {shown_path(folder)})"
-    return f"there is no {path.name} in {shown_path(folder)}"
+    listed = ", ".join(names[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else "")
+    return f"{shown_path(folder)} has {listed}" if names else f"{shown_path(folder)} is empty"

@@ -127,7 +127,8 @@ def _variants(scenario: str, root: MappingNode, overrides: Sequence[Override]) -
     nodes = _variant_nodes(root)
     merged = [_merged(without(root, _FILE_KEYS), node, overrides) for node in nodes]
     _refuse(problem for settings in merged for problem in check(VariantKeys, settings))
-    _refuse(problem for settings in merged for problem in (*unsupported(settings), *_rules(root, settings)))
+    _refuse(problem for settings in merged for problem in unsupported(settings))
+    _refuse(problem for settings in merged for problem in _rules(root, settings))
     files = NamedFiles(root.location.path.parent)
     variants = tuple(
         build_variant(scenario, settings, node.location, files)

@@ -53,7 +53,8 @@ def _threshold_problems(settings: MappingNode) -> Iterator[Problem]:
             )
         elif _above(low, high):
             message = f"no value passes the threshold {metric!r}: min is above max"
-            yield Problem(entry.location, message, "lower min or raise max")
+            set_by_option = [node.location for node in (low, high) if node and node.location.option]
+            yield Problem((*set_by_option, entry.location)[0], message, "lower min or raise max")
 
 
 def _above(low: Node | None, high: Node | None) -> bool:

@@ -61,7 +61,7 @@ def decode_text(path: Path, content: bytes) -> str:
             Location(path), "is UTF-16 or UTF-32 text, not UTF-8", "save the file as UTF-8"
         )
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         good = error.object[: error.start].decode("utf-8-sig")
         byte = error.object[error.start]
@@ -71,3 +71,7 @@ def decode_text(path: Path, content: bytes) -> str:
             "save the file as UTF-8",
         )
         raise ScenarioError([problem]) from None
+    if (offset := text.find("\0")) >= 0:
+        where = Location(path, *position_at(text, offset))
+        raise ScenarioError.at(where, "holds a NUL character", "check that this is a text file")
+    return text
