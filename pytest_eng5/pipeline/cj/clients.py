@@ -1,0 +1,120 @@
+"""HTTP clients of the CJ service: for essay texts, and for comparisons (contract sections 4 and 6.7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import httpx
+
+from pytest_eng5.contracts import LLMComparisonRequest
+from pytest_eng5.pipeline.errors import ServiceError
+
+__all__ = ["ContentClient", "ProviderClient", "SubmissionRefused"]
+
+_PAUSES = (1.0, 4.0, 10.0, 30.0)
+
+
+class SubmissionRefused(ServiceError):
+    """The LLM provider service will never accept this comparison, and so none of its batch."""
+
+
+async def _with_attempts(
+    call: Callable[[], Awaitable[httpx.Response]], attempts: int, code: str
+) -> httpx.Response:
+    """Call until the answer is no transient failure; pauses between the attempts.
+
+    Raises:
+        ServiceError: The last attempt got no answer, or 429 or 5xx.
+    """
+    problem = ""
+    for attempt in range(attempts):
+        if attempt:
+            await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES)) - 1])
+        try:
+            response = await call()
+        except httpx.TransportError as error:
+            problem = type(error).__name__
+            continue
+        if response.status_code != 429 and response.status_code < 500:
+            return response
+        problem = f"status {response.status_code}"
+    raise ServiceError(code, f"no usable answer in {attempts} attempts ({problem})")
+
+
+class ContentClient:
+    """Fetches texts from the content service.
+
+    Args:
+        http: Client whose timeout holds for each attempt.
+        url: URL of the collection, ``.../v1/content``.
+        attempts: Attempts per text.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, url: str, attempts: int) -> None:
+        self._http = http
+        self._url = url.rstrip("/")
+        self._attempts = attempts
+
+    async def text(self, storage_id: str) -> str:
+        """The text of a storage id.
+
+        Raises:
+            ServiceError: It cannot be fetched (``CONTENT_SERVICE_ERROR``), or is blank or no UTF-8
+                (``INVALID_RESPONSE``).
+        """
+        response = await _with_attempts(
+            lambda: self._http.get(f"{self._url}/{storage_id}"), self._attempts, "CONTENT_SERVICE_ERROR"
+        )
+        if response.status_code != 200:
+            raise ServiceError(
+                "CONTENT_SERVICE_ERROR",
+                f"the content service answered {response.status_code}",
+                storage_id=storage_id,
+            )
+        try:
+            text = response.content.decode()
+        except UnicodeDecodeError:
+            raise ServiceError("INVALID_RESPONSE", "the text is no UTF-8", storage_id=storage_id) from None
+        if not text.strip():
+            raise ServiceError("INVALID_RESPONSE", "the text is blank", storage_id=storage_id)
+        return text
+
+
+class ProviderClient:
+    """Submits comparisons to the LLM provider service; the answer comes later, over Kafka.
+
+    Args:
+        http: Client whose timeout holds for each attempt.
+        url: Base URL of the service, without path.
+        attempts: Attempts per comparison.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, url: str, attempts: int) -> None:
+        self._http = http
+        self._url = f"{url.rstrip('/')}/api/v1/comparison"
+        self._attempts = attempts
+
+    async def submit(self, request: LLMComparisonRequest) -> None:
+        """Queue one comparison.
+
+        Raises:
+            SubmissionRefused: The request is wrong and would be so again (4xx).
+            ServiceError: ``LLM_PROVIDER_SERVICE_ERROR`` after all attempts.
+        """
+        body = request.model_dump_json(exclude_none=True)
+        response = await _with_attempts(
+            lambda: self._http.post(self._url, content=body, headers={"content-type": "application/json"}),
+            self._attempts,
+            "LLM_PROVIDER_SERVICE_ERROR",
+        )
+        if response.status_code != 202:
+            raise SubmissionRefused(*_error_of(response))
+
+
+def _error_of(response: httpx.Response) -> tuple[str, str]:
+    try:
+        error = response.json()["error"]
+        return str(error["code"]), str(error["message"])
+    except (ValueError, KeyError, TypeError):
+        return "LLM_PROVIDER_SERVICE_ERROR", f"the LLM provider service answered {response.status_code}"

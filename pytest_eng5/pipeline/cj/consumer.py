@@ -1,0 +1,117 @@
+"""The CJ service's Kafka consumer: its own group, explicit positions, manual commit (contract 1.5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, KafkaError
+
+from pytest_eng5.contracts import ProcessingEvent, topic_name
+from pytest_eng5.pipeline.errors import StartupFailed
+from pytest_eng5.pipeline.kafka import KafkaOptions
+from pytest_eng5.pipeline.logs import service_logger
+
+__all__ = ["GROUP", "CJConsumer"]
+
+GROUP = "cj_assessment_consumer_group"
+_EVENTS = (ProcessingEvent.ELS_CJ_ASSESSMENT_REQUESTED, ProcessingEvent.LLM_COMPARISON_RESULT)
+_JOIN_TIMEOUT = 60.0
+_LONG_POLL_MS = 60_000
+_log = service_logger("cj_assessment_service")
+
+Handler = Callable[[ProcessingEvent, bytes | None], Awaitable[None]]
+
+
+class _Watch(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Knows whether the consumer has partitions at the moment."""
+
+    def __init__(self) -> None:
+        self.assigned: frozenset[TopicPartition] = frozenset()
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        self.assigned = frozenset()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self.assigned = frozenset(assigned)
+
+
+class CJConsumer:
+    """Reads requests and callbacks and gives them to a handler, in the order of each partition.
+
+    Args:
+        options: Address, prefix.
+        session_timeout_ms: After how long without a sign of life the group gives its partitions away.
+    """
+
+    def __init__(self, options: KafkaOptions, session_timeout_ms: int) -> None:
+        self._topics = {topic_name(event, options.topic_prefix): event for event in _EVENTS}
+        self._options = options
+        self._session_timeout_ms = session_timeout_ms
+        self._watch = _Watch()
+        self._positioned = False
+        self._consumer: AIOKafkaConsumer | None = None
+
+    def not_ready(self) -> str | None:
+        """Why the consumer does not consume, ``None`` if it does."""
+        if not self._positioned:
+            return "the consumer has no positions yet"
+        return None if self._watch.assigned else "the consumer has no partitions assigned"
+
+    async def start(self) -> None:
+        """Join the group, take a position in every partition and commit it.
+
+        A position that was only implied (``latest``) is resolved later than it looks: what is published
+        in between would be lost. So it is asked for here, and kept for a rebalance by the commit.
+
+        Raises:
+            StartupFailed: The group gave this consumer no partitions in time.
+        """
+        # Created here rather than in the constructor: aiokafka binds it to the running loop.
+        self._consumer = AIOKafkaConsumer(
+            group_id=self._options.topic_prefix + GROUP,
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+            session_timeout_ms=self._session_timeout_ms,
+            heartbeat_interval_ms=max(1, self._session_timeout_ms // 5),
+            **self._options.client_arguments("eng5-pipeline-consumer"),
+        )
+        self._consumer.subscribe(list(self._topics), listener=self._watch)
+        try:
+            await asyncio.wait_for(self._consumer.start(), _JOIN_TIMEOUT)
+        except TimeoutError:
+            raise StartupFailed(
+                f"the consumer group {self._options.topic_prefix + GROUP} assigned nothing within "
+                f"{_JOIN_TIMEOUT:g} s",
+                where=self._options.bootstrap_servers,
+                fix="end other pipelines on this broker, or start this one with --topic-prefix",
+            ) from None
+        partitions = self._consumer.assignment()
+        positions = {tp: await self._consumer.position(tp) for tp in partitions}
+        await self._consumer.commit(positions)
+        self._positioned = True
+
+    async def run(self, handle: Handler) -> None:
+        """Consume for ever; an offset is committed once its record has been handled."""
+        assert self._consumer is not None
+        while True:
+            polled = await self._consumer.getmany(timeout_ms=_LONG_POLL_MS)
+            for partition, records in polled.items():
+                for record in records:
+                    await handle(self._topics[partition.topic], record.value)
+            if polled:
+                await self._commit({tp: records[-1].offset + 1 for tp, records in polled.items()})
+
+    async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
+        assert self._consumer is not None
+        try:
+            await self._consumer.commit(offsets)
+        except (CommitFailedError, KafkaError) as error:
+            # What was handled may come again; requests and callbacks are recognised when they do.
+            _log.warning("offsets not committed", problem=type(error).__name__)
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        if self._consumer is not None:
+            await self._consumer.stop()

@@ -1,0 +1,217 @@
+"""What the CJ service publishes at the end of a batch (contract sections 1.3 and 2.4 to 2.7).
+
+Keys, event types and correlation ids are not uniform on purpose: contract 1.3 says what is on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from pytest_eng5.contracts import (
+    AssessmentResultV1,
+    BatchStatus,
+    CJAssessmentCompletedV1,
+    CJAssessmentFailedV1,
+    EssayResultV1,
+    EventEnvelope,
+    ProcessingEvent,
+    ProcessingStage,
+    ResourceConsumptionV1,
+    SystemProcessingMetadata,
+    WireModel,
+    topic_name,
+    utc_now,
+)
+from pytest_eng5.pipeline.cj.batch import Batch
+from pytest_eng5.pipeline.errors import ServiceError
+from pytest_eng5.pipeline.publisher import Publisher
+from pytest_eng5.pipeline.settings import CJSettings
+
+__all__ = [
+    "SERVICE",
+    "completed",
+    "error_info",
+    "estimated_comparisons",
+    "failed",
+    "publish_failed",
+    "publish_results",
+    "resource_consumption",
+    "rich_result",
+]
+
+SERVICE = "cj_assessment_service"
+INITIALIZATION_FAILED = "INITIALIZATION_FAILED"
+
+
+def estimated_comparisons(essays: int) -> int:
+    """n(n-1)/2: what the events call a comparison count, whatever was really compared."""
+    return essays * (essays - 1) // 2
+
+
+def _system_metadata(batch_id: str, stage: ProcessingStage, event: ProcessingEvent, **more: Any) -> Any:
+    return SystemProcessingMetadata(
+        entity_id=batch_id,
+        entity_type="batch",
+        processing_stage=stage,
+        completed_at=utc_now(),
+        event=event.value,
+        **more,
+    )
+
+
+def completed(batch: Batch) -> CJAssessmentCompletedV1:
+    """The thin completion; every student that is in the result counts as successful."""
+    students = [essay.id for essay in batch.students]
+    event = ProcessingEvent.CJ_ASSESSMENT_COMPLETED
+    return CJAssessmentCompletedV1(
+        entity_id=batch.batch_id,
+        entity_type="batch",
+        status=BatchStatus.COMPLETED_SUCCESSFULLY if students else BatchStatus.FAILED_CRITICALLY,
+        system_metadata=_system_metadata(
+            batch.batch_id, ProcessingStage.COMPLETED, event, started_at=batch.started_at
+        ),
+        cj_assessment_job_id=str(batch.job_id),
+        processing_summary={
+            "total_essays": len(students),
+            "successful": len(students),
+            "failed": 0,
+            "successful_essay_ids": students,
+            "failed_essay_ids": [],
+            "processing_time_seconds": round(batch.elapsed, 2),
+            "single_essay_batch": len(students) < 2,
+        },
+    )
+
+
+def rich_result(
+    batch: Batch, theta: Sequence[float], ranked: Sequence[int], settings: CJSettings
+) -> AssessmentResultV1:
+    """The rich result without projection: every grade U, score 0, confidence LOW.
+
+    Args:
+        batch: The batch; names the judge that most comparisons had.
+        theta: θ of each essay in logits.
+        ranked: Indices of the essays, best first.
+        settings: Names the judge when nothing was compared.
+    """
+    default = (settings.default_llm_provider, settings.default_llm_model)
+    provider, model = max(batch.judges, key=lambda judge: batch.judges[judge], default=default)
+    anchors = sum(essay.is_anchor for essay in batch.essays)
+    return AssessmentResultV1(
+        entity_id=batch.batch_id,
+        entity_type="batch",
+        batch_id=batch.batch_id,
+        cj_assessment_job_id=str(batch.job_id),
+        assignment_id=batch.request.assignment_id,
+        assessment_method="cj_assessment",
+        model_used=model,
+        model_provider=provider,
+        essay_results=[_essay_result(batch, i, theta[i], rank) for rank, i in enumerate(ranked, start=1)],
+        assessment_metadata={
+            "anchor_essays_used": anchors,
+            "calibration_method": "anchor" if anchors else "default",
+            "anchor_grade_distribution": dict.fromkeys("ABCDEFU", 0) if anchors else {},
+            "comparison_count": estimated_comparisons(len(batch.essays)),
+            "processing_duration_seconds": batch.elapsed,
+            "llm_temperature": settings.default_llm_temperature,
+            "assignment_id": batch.request.assignment_id,
+            "course_code": batch.request.course_code.value,
+        },
+    )
+
+
+def _essay_result(batch: Batch, essay: int, theta: float, rank: int) -> EssayResultV1:
+    anchor = batch.essays[essay].is_anchor
+    return EssayResultV1(
+        essay_id=batch.essays[essay].id,
+        normalized_score=0.0,
+        letter_grade="U",
+        confidence_score=0.0,
+        confidence_label="LOW",
+        bt_score=theta,
+        rank=rank,
+        is_anchor=anchor,
+        display_name="ANCHOR GRADE U" if anchor else None,
+    )
+
+
+def resource_consumption(batch: Batch) -> ResourceConsumptionV1:
+    """What the batch is billed for: again an estimate, over the students."""
+    return ResourceConsumptionV1(
+        entity_id=batch.batch_id,
+        entity_type="batch",
+        user_id=batch.request.user_id,
+        org_id=batch.request.org_id,
+        resource_type="cj_comparison",
+        quantity=estimated_comparisons(len(batch.students)),
+        service_name=SERVICE,
+        processing_id=str(batch.job_id),
+    )
+
+
+def error_info(error: ServiceError, correlation_id: UUID) -> dict[str, Any]:
+    """``error_info`` of a request that could not be worked on (first form of contract 2.6)."""
+    return {
+        "error_code": error.code,
+        "error_message": error.what,
+        "correlation_id": str(correlation_id),
+        "timestamp": utc_now().isoformat(),
+        "service": SERVICE,
+        "details": error.details,
+    }
+
+
+def failed(batch_id: str, job_id: str, reason: dict[str, Any]) -> CJAssessmentFailedV1:
+    """The failure of a batch; ``reason`` takes one of the forms of contract 2.6."""
+    event = ProcessingEvent.CJ_ASSESSMENT_FAILED
+    return CJAssessmentFailedV1(
+        entity_id=batch_id,
+        entity_type="batch",
+        status=BatchStatus.FAILED_CRITICALLY,
+        system_metadata=_system_metadata(batch_id, ProcessingStage.FAILED, event, error_info=reason),
+        cj_assessment_job_id=job_id,
+    )
+
+
+def _envelope(
+    event_type: str, correlation_id: UUID, data: WireModel, trace: dict[str, str] | None
+) -> EventEnvelope:
+    return EventEnvelope(
+        event_type=event_type,
+        source_service=SERVICE,
+        correlation_id=correlation_id,
+        data=data,
+        metadata=trace or {},
+    )
+
+
+async def publish_failed(
+    publisher: Publisher,
+    payload: CJAssessmentFailedV1,
+    correlation_id: UUID,
+    trace: dict[str, str] | None = None,
+) -> None:
+    """Publish a failure under the batch id."""
+    event = ProcessingEvent.CJ_ASSESSMENT_FAILED
+    envelope = _envelope(topic_name(event), correlation_id, payload, trace)
+    await publisher.publish(event, envelope, key=payload.entity_id)
+
+
+async def publish_results(
+    publisher: Publisher, batch: Batch, theta: Sequence[float], ranked: Sequence[int], settings: CJSettings
+) -> None:
+    """Publish the completion, then the rich result, then the resource event, each after the one before."""
+    rich = rich_result(batch, theta, ranked, settings)
+    thin_event, resource_event = (
+        ProcessingEvent.CJ_ASSESSMENT_COMPLETED,
+        ProcessingEvent.RESOURCE_CONSUMPTION_REPORTED,
+    )
+    for event, event_type, key, payload in (
+        (thin_event, topic_name(thin_event), batch.batch_id, completed(batch)),
+        (ProcessingEvent.ASSESSMENT_RESULT_PUBLISHED, rich.event_name.value, str(batch.job_id), rich),
+        (resource_event, topic_name(resource_event), batch.batch_id, resource_consumption(batch)),
+    ):
+        envelope = _envelope(event_type, batch.correlation_id, payload, batch.trace)
+        await publisher.publish(event, envelope, key=key)

@@ -1,0 +1,135 @@
+"""The CJ service's side of Kafka: requests become batches, callbacks find their comparison."""
+
+from __future__ import annotations
+
+from asyncio import TaskGroup
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+from pydantic import ValidationError
+
+from pytest_eng5.contracts import ProcessingEvent, decode_event, validation_reasons
+from pytest_eng5.pipeline.cj import events
+from pytest_eng5.pipeline.cj.batch import Batch, Comparison
+from pytest_eng5.pipeline.cj.workflow import Services, Workflow
+from pytest_eng5.pipeline.errors import ServiceError
+from pytest_eng5.pipeline.logs import service_logger
+
+__all__ = ["CJService"]
+
+_log = service_logger("cj_assessment_service")
+
+
+class CJService:
+    """Handles the two topics of the CJ service; every batch is a task of its own.
+
+    Redeliveries carry another ``event_id`` (contract 1.4), so that a request is known by its batch id and a
+    callback by its comparison: repeated ones, and ones that belong to nobody, change nothing.
+
+    Args:
+        services: What the batches work with.
+        tasks: Where the batches run.
+    """
+
+    def __init__(self, services: Services, tasks: TaskGroup) -> None:
+        self._services = services
+        self._tasks = tasks
+        self._known: set[str] = set()
+        self._expected: dict[UUID, tuple[Batch, Comparison]] = {}
+        self._running = 0
+
+    @property
+    def running(self) -> int:
+        """Batches under way."""
+        return self._running
+
+    async def handle(self, event: ProcessingEvent, value: bytes | None) -> None:
+        """Handle one record; a record that cannot be read is reported and passed over."""
+        if event is ProcessingEvent.LLM_COMPARISON_RESULT:
+            self._callback(value or b"")
+        else:
+            await self._request(value or b"")
+
+    def _callback(self, value: bytes) -> None:
+        try:
+            result = decode_event(ProcessingEvent.LLM_COMPARISON_RESULT, value).data
+        except ValidationError as error:
+            _log.error("callback cannot be read", problems=_problems(error))
+            return
+        found = self._expected.get(result.correlation_id)
+        if found is None:
+            _log.warning("callback of no comparison under way", request_id=result.request_id)
+        elif not found[0].settle(found[1], result):
+            _log.warning("callback repeated", request_id=result.request_id, batch_id=found[0].batch_id)
+
+    async def _request(self, value: bytes) -> None:
+        try:
+            envelope = decode_event(ProcessingEvent.ELS_CJ_ASSESSMENT_REQUESTED, value)
+        except ValidationError as error:
+            await self._refuse_unreadable(value, error)
+            return
+        batch_id = envelope.data.entity_id
+        if not batch_id or len(batch_id) > 36:
+            refusal = ServiceError("VALIDATION_ERROR", "entity_id has 1 to 36 characters: it is the batch id")
+            await self._refuse(batch_id or "", envelope.correlation_id, refusal)
+        elif self._is_new(batch_id):
+            settings = self._services.settings
+            batch = Batch.accept(
+                len(self._known),
+                batch_id,
+                envelope,
+                settings.max_pairwise_comparisons,
+                settings.pair_generation_seed,
+            )
+            _log.info("batch accepted", batch_id=batch_id, budget=batch.budget)
+            self._tasks.create_task(self._run(batch))
+
+    def _is_new(self, batch_id: str) -> bool:
+        if batch_id in self._known:
+            _log.warning("request repeated, ignored", batch_id=batch_id)
+            return False
+        self._known.add(batch_id)
+        return True
+
+    async def _run(self, batch: Batch) -> None:
+        def expect(comparison: Comparison) -> None:
+            self._expected[comparison.correlation_id] = (batch, comparison)
+
+        self._running += 1
+        try:
+            await Workflow(batch, self._services, expect).run()
+        finally:
+            self._running -= 1
+            for correlation in batch.comparisons:
+                self._expected.pop(correlation, None)
+
+    async def _refuse_unreadable(self, value: bytes, error: ValidationError) -> None:
+        """Say what is wrong with a request, on the failed topic if it says which batch it is about."""
+        problems = _problems(error)
+        _log.error("request cannot be read", problems=problems)
+        batch_id, correlation = _identity(value)
+        if batch_id and self._is_new(batch_id):
+            pointer, message = validation_reasons(error)[0]
+            refusal = ServiceError("VALIDATION_ERROR", f"{pointer}: {message}", problems=problems)
+            await self._refuse(batch_id, correlation, refusal)
+
+    async def _refuse(self, batch_id: str, correlation: UUID, error: ServiceError) -> None:
+        failure = events.failed(batch_id, events.INITIALIZATION_FAILED, events.error_info(error, correlation))
+        await events.publish_failed(self._services.publisher, failure, correlation)
+        _log.error("request refused", batch_id=batch_id, error_code=error.code, problem=error.what)
+
+
+def _problems(error: ValidationError) -> list[str]:
+    return [f"{pointer}: {message}" for pointer, message in validation_reasons(error)]
+
+
+def _identity(value: bytes) -> tuple[str | None, UUID]:
+    """Batch id and correlation id of a request that does not validate, as far as they can be read."""
+    try:
+        raw: Any = orjson.loads(value)
+        batch_id = raw["data"]["entity_id"]
+        correlation = UUID(raw["correlation_id"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+        return None, uuid4()
+    return (batch_id if isinstance(batch_id, str) and batch_id else None), correlation

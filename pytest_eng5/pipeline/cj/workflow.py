@@ -1,0 +1,250 @@
+"""One batch from request to result: fetch, compare wave by wave, score, publish (contract section 7.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_eng5.errors import Eng5Error
+from pytest_eng5.pipeline.cj import events
+from pytest_eng5.pipeline.cj.batch import Batch, Comparison, Essay
+from pytest_eng5.pipeline.cj.clients import ContentClient, ProviderClient
+from pytest_eng5.pipeline.cj.decision import Decision, assess, decide
+from pytest_eng5.pipeline.cj.matching import MatchingWeights, Pair, coverage_pairs, resampling_pairs
+from pytest_eng5.pipeline.cj.preparation import check_request, fetch_essays, judge_context, provider_overrides
+from pytest_eng5.pipeline.cj.scoring import bradley_terry, max_score_change, ranking
+from pytest_eng5.pipeline.cj.submission import WaveSender, effective_batching_mode
+from pytest_eng5.pipeline.errors import PipelineError, ServiceError
+from pytest_eng5.pipeline.logs import service_logger
+from pytest_eng5.pipeline.publisher import Publisher
+from pytest_eng5.pipeline.settings import CJSettings
+
+__all__ = ["Services", "Workflow"]
+
+_FORCED_SCORING_PROGRESS = 0.8
+_log = service_logger("cj_assessment_service")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a workflow works with."""
+
+    settings: CJSettings
+    content: ContentClient
+    provider: ProviderClient
+    publisher: Publisher
+    topic_prefix: str = ""
+
+
+class _Ended(Eng5Error):
+    """A batch ends without a result; ``reason`` becomes its ``error_info``."""
+
+    def __init__(self, reason: dict[str, Any]) -> None:
+        super().__init__(str(reason["reason"]))
+        self.reason = reason
+
+
+class Workflow:
+    """Drives one batch.
+
+    Args:
+        batch: Its state.
+        services: Clients, publisher, settings.
+        expect: Told of every comparison before it is sent, so that its callback finds the batch.
+    """
+
+    def __init__(self, batch: Batch, services: Services, expect: Callable[[Comparison], None]) -> None:
+        self._batch = batch
+        self._services = services
+        self._settings = services.settings
+        self._expect = expect
+
+    async def run(self) -> None:
+        """Work on the batch until its completed or failed event is published.
+
+        Raises:
+            PipelineError: The pipeline as a whole cannot go on.
+        """
+        batch = self._batch
+        try:
+            await self._work()
+        except PipelineError:
+            raise
+        except _Ended as end:
+            # The correlation id of the last callback, not of the request (contract 1.3).
+            correlation = batch.last_callback or batch.correlation_id
+            failure = events.failed(batch.batch_id, str(batch.job_id), end.reason)
+            await events.publish_failed(self._services.publisher, failure, correlation, batch.trace)
+            _log.warning("batch failed", batch_id=batch.batch_id, reason=end.reason["reason"])
+        except Exception as error:
+            await self._publish_error(error)
+
+    async def _publish_error(self, error: Exception) -> None:
+        batch = self._batch
+        if not isinstance(error, ServiceError):
+            _log.exception("unexpected error in a batch", batch_id=batch.batch_id)
+            error = ServiceError("PROCESSING_ERROR", f"unexpected {type(error).__name__} in the CJ service")
+        job_id = str(batch.job_id) if batch.callbacks else events.INITIALIZATION_FAILED
+        info = events.error_info(error, batch.correlation_id)
+        failure = events.failed(batch.batch_id, job_id, info)
+        await events.publish_failed(self._services.publisher, failure, batch.correlation_id, batch.trace)
+        _log.warning("batch failed", batch_id=batch.batch_id, error_code=error.code, problem=error.what)
+
+    async def _work(self) -> None:
+        batch = self._batch
+        check_request(batch.request)
+        await self._take_essays()
+        if len(batch.students) >= 2:
+            await self._compare()
+        await self._finalize()
+
+    async def _take_essays(self) -> None:
+        batch, content = self._batch, self._services.content
+        named = [Essay(ref.essay_id) for ref in batch.request.essays_for_cj]
+        if sum(not essay.is_anchor for essay in named) < 2:
+            batch.take_essays(named)
+            return
+        batch.context = await judge_context(batch.request, content)
+        batch.take_essays(await fetch_essays(batch, content))
+
+    async def _compare(self) -> None:
+        """Waves until the decision table says that the batch is done.
+
+        Raises:
+            _Ended: It is done without a result.
+        """
+        batch = self._batch
+        sender = self._sender()
+        pairs = [batch.orientation.coverage(pair) for pair in await self._coverage_wave()]
+        while pairs:
+            wave = [batch.submit(pair) for pair in pairs]
+            for comparison in wave:
+                self._expect(comparison)
+            await sender.send(wave)
+            if not await self._callbacks_arrived():
+                return
+            pairs = await self._next_wave()
+
+    def _sender(self) -> WaveSender:
+        overrides = provider_overrides(self._batch.request, self._settings)
+        mode = effective_batching_mode(self._settings, self._batch.batching_hint, overrides.provider_override)
+        return WaveSender(
+            self._batch,
+            self._services.provider,
+            overrides,
+            self._settings,
+            mode=mode,
+            topic_prefix=self._services.topic_prefix,
+        )
+
+    async def _callbacks_arrived(self) -> bool:
+        """Wait for all callbacks of the wave.
+
+        Returns:
+            False when the batch has been idle for the batch timeout but is far enough to be scored.
+
+        Raises:
+            _Ended: It has been idle and is not far enough (contract 7.7).
+        """
+        batch, patience = self._batch, self._settings.batch_timeout_hours * 3600
+        while not batch.settled.is_set():
+            idle = time.monotonic() - batch.last_activity
+            if idle >= patience:
+                progress = batch.callbacks / batch.budget
+                if progress >= _FORCED_SCORING_PROGRESS and batch.completed:
+                    return False
+                raise _Ended(_stuck(progress))
+            try:
+                await asyncio.wait_for(batch.settled.wait(), patience - idle)
+            except TimeoutError:
+                continue
+        return True
+
+    async def _next_wave(self) -> list[Pair]:
+        """Score, decide, and draw the next wave; empty when the batch is to be finalised.
+
+        Raises:
+            _Ended: Too few comparisons succeeded.
+        """
+        batch = self._batch
+        facts = batch.facts(await self._score())
+        decision = decide(facts, self._settings)
+        if decision is Decision.RESAMPLE:
+            if pairs := self._resampling_wave():
+                return pairs
+            decision = decide(facts, self._settings, resampling=False)
+        _log.info(
+            "wave complete", batch_id=batch.batch_id, callbacks=batch.callbacks, decision=decision.value
+        )
+        if decision is Decision.REQUEST_MORE_COMPARISONS:
+            if drawn := await self._coverage_wave():
+                return [batch.orientation.coverage(pair) for pair in drawn]
+            # Every pair is compared and budget is left: what the production service's sweep finishes
+            # minutes later is finished here at once.
+            if assess(facts, self._settings).low_success:
+                decision = Decision.FINALIZE_FAILURE
+        if decision is Decision.FINALIZE_FAILURE:
+            raise _Ended(self._low_success())
+        return []
+
+    async def _score(self) -> float | None:
+        """Fit θ to all outcomes; the largest change since the wave before, ``None`` without one."""
+        batch = self._batch
+        outcomes = batch.outcomes
+        if not outcomes:
+            return None
+        before = batch.theta
+        batch.theta = await asyncio.to_thread(bradley_terry, len(batch.essays), outcomes)
+        return max_score_change(batch.theta, before)
+
+    async def _coverage_wave(self) -> list[Pair]:
+        batch, settings = self._batch, self._settings
+        weights = MatchingWeights(
+            settings.matching_weight_comparison_count, settings.matching_weight_bt_proximity
+        )
+        theta = [0.0] * len(batch.essays) if batch.theta is None else batch.theta.tolist()
+        pairs = await asyncio.to_thread(
+            coverage_pairs, batch.counts, theta, batch.covered, batch.random, weights
+        )
+        return pairs[: batch.budget - batch.submitted]
+
+    def _resampling_wave(self) -> list[Pair]:
+        batch = self._batch
+        pairs = resampling_pairs(batch.drawn, batch.counts, batch.budget - batch.submitted, batch.random)
+        batch.resampling_passes += bool(pairs)
+        return [batch.orientation.resampling(pair) for pair in pairs]
+
+    def _low_success(self) -> dict[str, Any]:
+        batch = self._batch
+        state = assess(batch.facts(None), self._settings)
+        return {
+            "reason": "low_success_rate",
+            "details": {
+                "callbacks_received": batch.callbacks,
+                "completed_comparisons": batch.completed,
+                "failed_comparisons": batch.failed,
+                "success_rate": state.success_rate,
+                "success_rate_threshold": self._settings.min_success_rate_threshold,
+                "callbacks_reached_cap": state.callbacks_reached_cap,
+                "budget_exhausted": state.budget_exhausted,
+            },
+        }
+
+    async def _finalize(self) -> None:
+        batch = self._batch
+        if batch.submitted and batch.theta is None:
+            await self._score()
+        theta = [0.0] * len(batch.essays) if batch.theta is None else batch.theta.tolist()
+        await events.publish_results(self._services.publisher, batch, theta, ranking(theta), self._settings)
+        _log.info("batch complete", batch_id=batch.batch_id, callbacks=batch.callbacks)
+
+
+def _stuck(progress: float) -> dict[str, Any]:
+    return {
+        "reason": "stuck_timeout_insufficient_progress",
+        "progress_pct": round(100 * progress, 1),
+        "batch_state": "WAITING_CALLBACKS",
+    }

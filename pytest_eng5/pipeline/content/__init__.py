@@ -1,0 +1,1 @@
+"""The content service (contract section 4)."""

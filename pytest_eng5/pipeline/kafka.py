@@ -1,0 +1,132 @@
+"""Topics and the watch over the broker.
+
+aiokafka's clients reconnect for ever and say so only in the log. The watch is what turns a broker that stays
+away into an end of the process, within a bounded time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
+
+from pytest_eng5.pipeline.errors import BrokerLost, StartupFailed
+from pytest_eng5.pipeline.logs import service_logger
+
+__all__ = ["BrokerWatch", "KafkaOptions", "ensure_topics"]
+
+_TOPIC_ALREADY_EXISTS = 36
+_PROBE_TIMEOUT = 3.0
+_LEADER_TIMEOUT = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaOptions:
+    """How every Kafka client of the pipeline connects.
+
+    Attributes:
+        bootstrap_servers: ``host:port`` list.
+        topic_prefix: Put before every topic and the consumer group.
+        broker_timeout: Seconds without the broker after which the process gives up.
+    """
+
+    bootstrap_servers: str
+    topic_prefix: str = ""
+    broker_timeout: float = 10.0
+
+    def client_arguments(self, client_id: str) -> dict[str, Any]:
+        """Arguments every aiokafka client gets: a short request timeout (40 s is the library's default)."""
+        return {
+            "bootstrap_servers": self.bootstrap_servers,
+            "client_id": client_id,
+            "request_timeout_ms": 3000,
+            "retry_backoff_ms": 250,
+        }
+
+
+async def ensure_topics(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
+    """Create the topics that are missing, 3 partitions each, and wait until all of them have leaders.
+
+    Raises:
+        StartupFailed: A topic cannot be created, or has no leader in time.
+    """
+    missing = sorted(set(topics) - set(await admin.list_topics()))
+    if missing:
+        answer = await admin.create_topics([NewTopic(name, 3, 1) for name in missing])
+        for name, code, *message in answer.topic_errors:
+            if code not in (0, _TOPIC_ALREADY_EXISTS):
+                raise StartupFailed(
+                    f"the broker refuses to create the topic: {message[0] if message else f'error {code}'}",
+                    where=name,
+                    fix="create the topic yourself, or allow this client to create topics",
+                )
+    deadline = time.monotonic() + _LEADER_TIMEOUT
+    while waiting := await _without_leader(admin, topics):
+        if time.monotonic() > deadline:
+            raise StartupFailed(f"no partition leader after {_LEADER_TIMEOUT:g} s", where=", ".join(waiting))
+        await asyncio.sleep(0.05)  # the broker offers nothing to wait on
+
+
+async def _without_leader(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> list[str]:
+    described = await admin.describe_topics(list(topics))
+    return [
+        topic["topic"]
+        for topic in described
+        if topic["error_code"] or not topic["partitions"] or any(p["leader"] < 0 for p in topic["partitions"])
+    ]
+
+
+class BrokerWatch:
+    """Asks the broker for its cluster metadata every ``interval`` seconds, one request at a time.
+
+    Args:
+        admin: A started admin client.
+        options: Address and patience.
+        interval: Seconds between two questions.
+    """
+
+    def __init__(self, admin: AIOKafkaAdminClient, options: KafkaOptions, *, interval: float = 1.0) -> None:
+        self._admin = admin
+        self._options = options
+        self._interval = interval
+        self.problem: str | None = None
+
+    async def run(self) -> None:
+        """Watch until the broker has been away for ``broker_timeout`` seconds.
+
+        Raises:
+            BrokerLost: It has.
+        """
+        log = service_logger("broker_watch")
+        last_answer = time.monotonic()
+        while True:
+            problem = await self._ask()
+            if problem is None:
+                if self.problem is not None:
+                    log.warning("broker is back", away_seconds=round(time.monotonic() - last_answer, 1))
+                last_answer = time.monotonic()
+            elif self.problem is None:
+                log.warning("broker does not answer", problem=problem)
+            self.problem = problem
+            away = time.monotonic() - last_answer
+            if away > self._options.broker_timeout:
+                raise BrokerLost(
+                    f"the Kafka broker has not answered for {away:.0f} s ({problem})",
+                    where=self._options.bootstrap_servers,
+                    fix="look at the broker's own log; start the pipeline again once the broker is up",
+                )
+            await asyncio.sleep(self._interval)
+
+    async def _ask(self) -> str | None:
+        try:
+            await asyncio.wait_for(self._admin.describe_cluster(), _PROBE_TIMEOUT)
+        except TimeoutError:
+            return f"no answer within {_PROBE_TIMEOUT:g} s"
+        except (KafkaError, OSError) as error:
+            return type(error).__name__
+        return None

@@ -1,0 +1,139 @@
+"""HTTP of the LLM provider service, and the side channel that tells the simulated judge what to simulate."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from pytest_eng5.contracts import LLMComparisonRequest, LLMQueuedResponse, validation_reasons
+from pytest_eng5.pipeline.errors import ServiceError
+from pytest_eng5.pipeline.http import Readiness, health_routes, route, service_app
+from pytest_eng5.pipeline.provider.callbacks import SERVICE, QueuedComparison
+from pytest_eng5.pipeline.provider.judge import Simulation
+from pytest_eng5.pipeline.provider.manifest import DEFAULT_MODELS, PROVIDERS, model_list
+from pytest_eng5.pipeline.provider.queue import ComparisonQueue
+from pytest_eng5.pipeline.provider.simulations import SimulationBook
+
+__all__ = ["provider_app"]
+
+_AVAILABLE = "mock"
+_MOCK_MODE = {"use_mock_llm": True, "mock_mode": "default", "default_provider": _AVAILABLE}
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+async def _body(request: Request, model: type[ModelT]) -> ModelT:
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        problems = [
+            {"pointer": pointer, "message": message} for pointer, message in validation_reasons(error)
+        ]
+        first = f"{problems[0]['pointer']}: {problems[0]['message']}".removeprefix(": ")
+        raise ServiceError("VALIDATION_ERROR", first, problems=problems) from None
+
+
+def _check(request: LLMComparisonRequest, callback_topic: str) -> None:
+    provider = request.llm_config_overrides and request.llm_config_overrides.provider_override
+    if not provider:
+        raise ServiceError("VALIDATION_ERROR", "llm_config_overrides.provider_override is required")
+    if provider != _AVAILABLE:
+        raise ServiceError(
+            "VALIDATION_ERROR",
+            f"provider {provider!r} is not available: this reference pipeline has the simulated judge only, "
+            f"provider {_AVAILABLE!r}",
+            provider=provider,
+            available=[_AVAILABLE],
+        )
+    if request.callback_topic != callback_topic:
+        raise ServiceError(
+            "LLM_INVALID_CALLBACK_TOPIC", f"callbacks go to {callback_topic}", got=request.callback_topic
+        )
+
+
+def _provider_state(name: str, total: int) -> dict[str, Any]:
+    available = name == _AVAILABLE
+    return {
+        "name": name,
+        "enabled": available,
+        "available": available,
+        "circuit_breaker_state": "closed",
+        "default_model": DEFAULT_MODELS[name],
+        "last_success": None,
+        "last_failure": None,
+        "failure_count": 0,
+        "average_response_time_ms": None,
+        "requests": total if available else 0,
+    }
+
+
+def provider_app(
+    queue: ComparisonQueue, book: SimulationBook, callback_topic: str, not_ready: Readiness
+) -> Starlette:
+    """The service.
+
+    Args:
+        queue: Where accepted comparisons go.
+        book: Where simulations are registered.
+        callback_topic: The only topic that callbacks may go to.
+        not_ready: Why the service cannot work at the moment.
+    """
+    accepted = 0
+
+    async def compare(request: Request) -> Response:
+        nonlocal accepted
+        body = await _body(request, LLMComparisonRequest)
+        _check(body, callback_topic)
+        item = QueuedComparison(body)
+        queue.put(item)
+        accepted += 1
+        answer = LLMQueuedResponse(
+            queue_id=str(item.queue_id), message="the comparison is queued", estimated_wait_minutes=0
+        )
+        return JSONResponse(answer.model_dump(), status_code=202)
+
+    async def register(request: Request) -> Response:
+        book.register(request.path_params["batch_id"], await _body(request, Simulation))
+        return Response(status_code=204)
+
+    async def providers(_: Request) -> Response:
+        return JSONResponse(
+            {
+                "providers": [_provider_state(name, accepted) for name in PROVIDERS],
+                "default_provider": _AVAILABLE,
+                "selection_strategy": "explicit",
+                "total_requests_today": accepted,
+                "total_cost_today": 0.0,
+            }
+        )
+
+    async def models(request: Request) -> Response:
+        listed = model_list(request.query_params.get("provider"))
+        return JSONResponse({"providers": listed, "total_models": sum(map(len, listed.values()))})
+
+    async def mock_mode(_: Request) -> Response:
+        return JSONResponse(_MOCK_MODE)
+
+    async def never_there(request: Request) -> Response:
+        raise ServiceError(
+            "RESOURCE_NOT_FOUND", "results are delivered by callback only", queue_id=request.path_params["id"]
+        )
+
+    facts = {"mock_mode": True, "mock_provider": _MOCK_MODE["mock_mode"]}
+    return service_app(
+        SERVICE,
+        [
+            route("POST", "/api/v1/comparison", compare),
+            route("GET", "/api/v1/providers", providers),
+            route("GET", "/api/v1/models", models),
+            route("GET", "/api/v1/status/{id}", never_there),
+            route("GET", "/api/v1/results/{id}", never_there),
+            route("GET", "/admin/mock-mode", mock_mode),
+            route("PUT", "/admin/simulations/{batch_id}", register),
+            *health_routes(SERVICE, not_ready, lambda: {**facts, "queue_depth": queue.depth}),
+        ],
+    )
