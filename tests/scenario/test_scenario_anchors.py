@@ -74,7 +74,20 @@ def test_file_names_give_ids_and_grades_in_the_order_of_the_names(inputs: Inputs
 
 def test_the_production_names_of_the_contract(inputs: Inputs) -> None:
     """Contract 10.4: anchor_essay_eng_5_17_vt_0NN_<grade>."""
-    grades = {12: "A", 11: "A", 10: "B", 9: "B", 8: "C+", 7: "C-", 6: "D+", 5: "D-", 4: "E+", 3: "E-", 2: "F+", 1: "F+"}
+    grades = {
+        12: "A",
+        11: "A",
+        10: "B",
+        9: "B",
+        8: "C+",
+        7: "C-",
+        6: "D+",
+        5: "D-",
+        4: "E+",
+        3: "E-",
+        2: "F+",
+        1: "F+",
+    }
     inputs.essays(*(f"anchor_essay_eng_5_17_vt_{number:03}_{grade}.txt" for number, grade in grades.items()))
     assert [a.grade for a in inputs.read()] == [grades[number] for number in range(1, 13)]
 
@@ -116,20 +129,30 @@ def test_names_match_however_the_file_system_writes_letters(inputs: Inputs) -> N
 @pytest.mark.parametrize(
     ("row", "column", "message", "hint"),
     [
-        ("x,one.txt,Q", 11, "unknown grade 'Q'", "known grades: A, A-, B+, B, B-, C+, C, C-, D+, D, D-, E+, E, E-, "
-         "F+, F, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0"),
+        (
+            "x,one.txt,Q",
+            11,
+            "unknown grade 'Q'",
+            "known grades: A, A-, B+, B, B-, C+, C, C-, D+, D, D-, E+, E, E-, "
+            "F+, F, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0",
+        ),
         ("x,one.txt,  A+", 13, "unknown grade 'A+'", "did you mean 'A'?"),
         ("x,one.txt,UNKNOWN", 11, "unknown grade 'UNKNOWN'", "known grades"),
         ("x,one.txt,C\u2212", 11, "unknown grade 'C\u2212'", "did you mean"),
         ("x,one.txt,10", 11, "unknown grade '10'", "did you mean"),
-        ("'x,y',one.txt,A", 4, "the file \"y'\" is not in in/anchors", "put the essay into in/anchors"),
+        ("'x,y',one.txt,A", 4, 'the file "y\'" is not in in/anchors', "put the essay into in/anchors"),
         ("x,on.txt,A", 3, "the file 'on.txt' is not in in/anchors", "did you mean 'one.txt'?"),
         ("x,../secret.txt,A", 3, "the file '../secret.txt' is not in in/anchors", None),
-        ("x,anchors/one.txt,A", 3, "the file 'anchors/one.txt' is not in in/anchors", "did you mean 'one.txt'?"),
+        (
+            "x,anchors/one.txt,A",
+            3,
+            "the file 'anchors/one.txt' is not in in/anchors",
+            "did you mean 'one.txt'?",
+        ),
         ("x,two.txt,A", 3, "the file 'two.txt' is already listed in line 2", "remove one row"),
         ("B2,one.txt,A", 1, "the anchor id 'B2' is already used by two.txt", "give each anchor an id"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_cell_is_reported_by_line_and_column(
     inputs: Inputs, row: str, column: int, message: str, hint: str | None
 ) -> None:
@@ -155,7 +178,13 @@ def test_an_essay_that_the_table_does_not_list_is_named(inputs: Inputs) -> None:
 
 @pytest.mark.parametrize(
     ("first", "second", "normalised"),
-    [("E+1", "E-1", "E_1"), ("C+", "C-", "C"), ("x y", "x_y", "X_Y"), ("abc", "ABC", "ABC"), ("+", "-", "ESSAY")],
+    [
+        ("E+1", "E-1", "E_1"),
+        ("C+", "C-", "C"),
+        ("x y", "x_y", "X_Y"),
+        ("abc", "ABC", "ABC"),
+        ("+", "-", "ESSAY"),
+    ],
 )
 def test_ids_that_are_equal_once_normalised_are_refused(
     inputs: Inputs, first: str, second: str, normalised: str
@@ -171,7 +200,8 @@ def test_ids_that_are_equal_once_normalised_are_refused(
 def test_ids_of_file_names_that_differ_in_sign_only_are_refused(inputs: Inputs) -> None:
     inputs.essays("essay_C+.txt", "essay_C-.txt")
     assert inputs.lines() == [
-        "in/anchors/essay_C-.txt:1:1: the anchor ids 'essay_C+' and 'essay_C-' are both 'ESSAY_C' once normalised"
+        "in/anchors/essay_C-.txt:1:1: "
+        "the anchor ids 'essay_C+' and 'essay_C-' are both 'ESSAY_C' once normalised"
     ]
 
 
@@ -187,7 +217,9 @@ def test_the_same_stem_in_two_formats_is_refused(inputs: Inputs) -> None:
         (("7", "8", "F+"), "the grade 'F+' of e2.txt is of another scale than '7' of e0.txt"),
     ],
 )
-def test_letters_and_national_digits_do_not_mix(inputs: Inputs, grades: tuple[str, ...], message: str) -> None:
+def test_letters_and_national_digits_do_not_mix(
+    inputs: Inputs, grades: tuple[str, ...], message: str
+) -> None:
     inputs.essays("e0.txt", "e1.txt", "e2.txt")
     rows = "".join(f"id{i},e{i}.txt,{grade}\n" for i, grade in enumerate(grades))
     inputs.table(HEADER + rows)

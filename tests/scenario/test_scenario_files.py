@@ -102,7 +102,8 @@ def test_a_bad_file_of_the_whole_scenario_is_reported_once(workspace: Any, minim
 def test_a_missing_inputs_folder_suggests_one(workspace: Any, minimal: str) -> None:
     error = workspace.error(minimal.replace("role_models", "role_modles"))
     assert str(error) == (
-        "a.eng5.yaml:2:9: the inputs folder role_modles does not exist\n  fix: did you mean role_models? (in .)"
+        "a.eng5.yaml:2:9: the inputs folder role_modles does not exist\n"
+        "  fix: did you mean role_models? (in .)"
     )
 
 
@@ -197,7 +198,13 @@ def test_a_byte_order_mark_and_windows_line_ends_do_not_move_positions(workspace
 
 def test_positions_count_every_kind_of_line_end() -> None:
     text = "a\r\nb\rc\nde"
-    assert [position_at(text, offset) for offset in (0, 3, 5, 7, 8)] == [(1, 1), (2, 1), (3, 1), (4, 1), (4, 2)]
+    assert [position_at(text, offset) for offset in (0, 3, 5, 7, 8)] == [
+        (1, 1),
+        (2, 1),
+        (3, 1),
+        (4, 1),
+        (4, 2),
+    ]
 
 
 def test_text_is_read_as_it_is(tmp_path: Path) -> None:

@@ -164,7 +164,9 @@ def deep_update(base: Any, over: Any) -> Any:
     """The rule in its shortest form, as an oracle."""
     if not (isinstance(base, dict) and isinstance(over, dict)):
         return over
-    return base | {key: deep_update(base[key], value) if key in base else value for key, value in over.items()}
+    return base | {
+        key: deep_update(base[key], value) if key in base else value for key, value in over.items()
+    }
 
 
 def merged_nodes(base: Any, over: Any, option: str | None = None) -> MappingNode:

@@ -59,7 +59,9 @@ def test_a_null_is_not_a_use(workspace: Any, minimal: str) -> None:
 
 
 def test_what_an_override_takes_back_is_not_a_use(workspace: Any, minimal: str) -> None:
-    scenario = workspace.load(f"{minimal}mode: execute\nfaults: [1]\n", "mode=anchor-align-test", "faults=null")
+    scenario = workspace.load(
+        f"{minimal}mode: execute\nfaults: [1]\n", "mode=anchor-align-test", "faults=null"
+    )
     assert scenario.mode == scenario.variants[0].mode == "anchor-align-test"
 
 
@@ -138,7 +140,9 @@ def test_bounds_that_nothing_satisfies_are_refused(workspace: Any, minimal: str)
 
 
 def test_equal_bounds_are_a_value_to_hit(workspace: Any, minimal: str) -> None:
-    threshold = workspace.load(f"{minimal}thresholds: {{a: {{min: 1, max: 1.0}}}}\n").variants[0].thresholds[0]
+    threshold = (
+        workspace.load(f"{minimal}thresholds: {{a: {{min: 1, max: 1.0}}}}\n").variants[0].thresholds[0]
+    )
     assert (threshold.min, threshold.max) == (1.0, 1.0)
 
 
