@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pytest_eng5.brokers.errors import BrokerError
@@ -12,6 +13,7 @@ from pytest_eng5.errors import UsageError
 __all__ = ["ExternalBroker"]
 
 _ANSWER_SECONDS = 10.0
+_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:;,/\[\]]+):(?P<port>[0-9]{1,5})")
 
 
 class ExternalBroker:
@@ -74,8 +76,8 @@ def parse_bootstrap_servers(text: str | None) -> list[str]:
     """The ``host:port`` entries of a comma-separated list; UsageError names the first bad one."""
     entries = [entry.strip() for entry in (text or "").split(",") if entry.strip()]
     for entry in entries:
-        host, _, port = entry.rpartition(":")
-        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        found = _HOST_PORT.fullmatch(entry)
+        if found is None or not 0 < int(found["port"]) < 65536:
             raise UsageError("not a host:port", where=f"bootstrap servers {text!r}, {entry!r}", fix=_EXAMPLE)
     if not entries:
         raise UsageError("an external broker needs its bootstrap servers", fix=_EXAMPLE)
