@@ -17,6 +17,7 @@ from pytest_eng5.contracts import PIPELINE_EVENTS, ProcessingEvent, topic_names
 from pytest_eng5.pipeline.cj.app import cj_app
 from pytest_eng5.pipeline.cj.clients import ContentClient, ProviderClient
 from pytest_eng5.pipeline.cj.consumer import CJConsumer
+from pytest_eng5.pipeline.cj.scoring import load_choix
 from pytest_eng5.pipeline.cj.service import CJService
 from pytest_eng5.pipeline.cj.workflow import Services
 from pytest_eng5.pipeline.content.app import content_app
@@ -87,21 +88,21 @@ class Pipeline:
         # Entered last and so left first: no task outlives what it works with.
         tasks = asyncio.TaskGroup()
 
-        content = HttpServer(content_app(MemoryStore()), options.host, options.content_port)
+        store = MemoryStore()
+        content = HttpServer(content_app(store), options.host, options.content_port)
         content_url = f"{content.url}/v1/content"
-        content_http = await stack.enter_async_context(_client(self._cj.content_timeout_seconds))
         book = SimulationBook()
-        archive = PromptArchive(content_http, content_url if self._provider.store_prompts else None)
-        queue = ComparisonQueue(self._provider, book, publisher, archive.store)
+        archive = PromptArchive(store if self._provider.store_prompts else None)
+        queue = ComparisonQueue(self._provider, book, publisher, archive)
         callback_topic = publisher.topic(ProcessingEvent.LLM_COMPARISON_RESULT)
         llm_app = provider_app(queue, book, callback_topic, lambda: watch.problem)
         llm = HttpServer(llm_app, options.host, options.llm_port)
 
-        llm_http = await stack.enter_async_context(_client(self._cj.llm_timeout_seconds))
+        http = await stack.enter_async_context(_client())
         services = Services(
             settings=self._cj,
-            content=ContentClient(content_http, content_url, self._cj.content_attempts),
-            provider=ProviderClient(llm_http, llm.url, self._cj.llm_attempts),
+            content=ContentClient(http, content_url, self._cj),
+            provider=ProviderClient(http, llm.url, self._cj),
             publisher=publisher,
             topic_prefix=kafka.topic_prefix,
         )
@@ -118,6 +119,7 @@ class Pipeline:
         await stack.enter_async_context(tasks)
         for work in (watch.run(), queue.run(), consumer.run(service.handle)):
             tasks.create_task(work)
+        tasks.create_task(asyncio.to_thread(load_choix))
         announce({"content_url": content_url, "cj_url": cj.url, "llm_url": llm.url, "pid": os.getpid()})
 
     async def _connect(self, stack: AsyncExitStack, admin: AIOKafkaAdminClient, publisher: Publisher) -> None:
@@ -135,9 +137,11 @@ class Pipeline:
             ) from None
 
 
-def _client(timeout: float) -> httpx.AsyncClient:
-    # Loopback only: a proxy from the environment must not get between the services.
-    return httpx.AsyncClient(timeout=timeout, trust_env=False)
+def _client() -> httpx.AsyncClient:
+    # Loopback only: no proxy from the environment, and few connections, since the client looks at each of
+    # them for every request.
+    limits = httpx.Limits(max_connections=8, max_keepalive_connections=8)
+    return httpx.AsyncClient(limits=limits, trust_env=False)
 
 
 async def _stop_all(servers: Iterable[HttpServer]) -> None:

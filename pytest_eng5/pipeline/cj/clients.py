@@ -9,10 +9,12 @@ import httpx
 
 from pytest_eng5.contracts import LLMComparisonRequest
 from pytest_eng5.pipeline.errors import ServiceError
+from pytest_eng5.pipeline.settings import CJSettings
 
 __all__ = ["ContentClient", "ProviderClient", "SubmissionRefused"]
 
 _PAUSES = (1.0, 4.0, 10.0, 30.0)
+_JSON = {"content-type": "application/json"}
 
 
 class SubmissionRefused(ServiceError):
@@ -46,15 +48,16 @@ class ContentClient:
     """Fetches texts from the content service.
 
     Args:
-        http: Client whose timeout holds for each attempt.
+        http: Client.
         url: URL of the collection, ``.../v1/content``.
-        attempts: Attempts per text.
+        settings: Attempts, and the timeout of each.
     """
 
-    def __init__(self, http: httpx.AsyncClient, url: str, attempts: int) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, settings: CJSettings) -> None:
         self._http = http
         self._url = url.rstrip("/")
-        self._attempts = attempts
+        self._attempts = settings.content_attempts
+        self._timeout = httpx.Timeout(settings.content_timeout_seconds, pool=None)
 
     async def text(self, storage_id: str) -> str:
         """The text of a storage id.
@@ -64,7 +67,9 @@ class ContentClient:
                 (``INVALID_RESPONSE``).
         """
         response = await _with_attempts(
-            lambda: self._http.get(f"{self._url}/{storage_id}"), self._attempts, "CONTENT_SERVICE_ERROR"
+            lambda: self._http.get(f"{self._url}/{storage_id}", timeout=self._timeout),
+            self._attempts,
+            "CONTENT_SERVICE_ERROR",
         )
         if response.status_code != 200:
             raise ServiceError(
@@ -85,15 +90,16 @@ class ProviderClient:
     """Submits comparisons to the LLM provider service; the answer comes later, over Kafka.
 
     Args:
-        http: Client whose timeout holds for each attempt.
+        http: Client.
         url: Base URL of the service, without path.
-        attempts: Attempts per comparison.
+        settings: Attempts, and the timeout of each.
     """
 
-    def __init__(self, http: httpx.AsyncClient, url: str, attempts: int) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, settings: CJSettings) -> None:
         self._http = http
         self._url = f"{url.rstrip('/')}/api/v1/comparison"
-        self._attempts = attempts
+        self._attempts = settings.llm_attempts
+        self._timeout = httpx.Timeout(settings.llm_timeout_seconds, pool=None)
 
     async def submit(self, request: LLMComparisonRequest) -> None:
         """Queue one comparison.
@@ -104,7 +110,7 @@ class ProviderClient:
         """
         body = request.model_dump_json(exclude_none=True)
         response = await _with_attempts(
-            lambda: self._http.post(self._url, content=body, headers={"content-type": "application/json"}),
+            lambda: self._http.post(self._url, content=body, headers=_JSON, timeout=self._timeout),
             self._attempts,
             "LLM_PROVIDER_SERVICE_ERROR",
         )

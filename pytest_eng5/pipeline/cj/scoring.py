@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 
-import choix
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_eng5.pipeline.cj.matching import Pair
 from pytest_eng5.pipeline.errors import ServiceError
 
-__all__ = ["bradley_terry", "max_score_change", "ranking"]
+__all__ = ["bradley_terry", "load_choix", "max_score_change", "ranking"]
 
 _ALPHA = 0.01
+
+
+def load_choix() -> ModuleType:
+    """The module ``choix``, imported on first use: it brings ``scipy.stats``, half of the start-up time."""
+    import choix
+
+    module: ModuleType = choix
+    return module
 
 
 def bradley_terry(essays: int, outcomes: Sequence[Pair]) -> NDArray[np.float64]:
@@ -29,6 +37,7 @@ def bradley_terry(essays: int, outcomes: Sequence[Pair]) -> NDArray[np.float64]:
     """
     if not outcomes:
         raise ServiceError("CJ_INSUFFICIENT_COMPARISONS", "no comparison has a winner")
+    choix = load_choix()
     try:
         theta = np.asarray(choix.ilsr_pairwise(essays, list(outcomes), alpha=_ALPHA), dtype=np.float64)
     except RuntimeError as error:

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import httpx
-
-from pytest_eng5.pipeline.logs import service_logger
-from pytest_eng5.pipeline.provider.callbacks import SERVICE
+from pytest_eng5.pipeline.content.store import ContentStore, Stored
 
 __all__ = ["PromptArchive"]
 
-_log = service_logger(SERVICE)
-
 
 class PromptArchive:
-    """Stores prompts in the content service.
+    """Keeps prompts where the content service finds them.
+
+    The store is shared with the content service of the same process: a second HTTP request for every
+    comparison would cost as much as the comparison.
 
     Args:
-        http: Client.
-        url: URL of the content service's collection; ``None`` to keep nothing.
+        store: The content service's store; ``None`` to keep nothing.
     """
 
-    def __init__(self, http: httpx.AsyncClient, url: str | None) -> None:
-        self._http = http
-        self._url = url
+    def __init__(self, store: ContentStore | None) -> None:
+        self._store = store
 
-    async def store(self, prompt: str) -> str | None:
-        """Storage id of the prompt's UTF-8 bytes; ``None`` when it is not kept.
-
-        A prompt that cannot be kept is no reason to fail a comparison.
-        """
-        if self._url is None:
+    async def keep(self, prompt: str) -> str | None:
+        """Storage id of the prompt's UTF-8 bytes; ``None`` when nothing is kept."""
+        if self._store is None:
             return None
-        try:
-            response = await self._http.post(
-                self._url, content=prompt.encode(), headers={"content-type": "text/plain; charset=utf-8"}
-            )
-            return str(response.raise_for_status().json()["storage_id"])
-        except (httpx.HTTPError, KeyError, ValueError) as error:
-            _log.warning("prompt not kept", problem=type(error).__name__)
-            return None
+        return await self._store.put(Stored(prompt.encode(), "text/plain; charset=utf-8"))

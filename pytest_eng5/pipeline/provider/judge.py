@@ -8,12 +8,11 @@ same order gets the same answer in every run and every process.
 from __future__ import annotations
 
 import hashlib
-import re
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
-from scipy.special import expit
 
 from pytest_eng5.contracts import Winner, text_sha256, wire_confidence
 from pytest_eng5.pipeline.settings import LLMProviderSettings
@@ -24,6 +23,7 @@ __all__ = [
     "default_judgement",
     "fails",
     "labelled_prompt",
+    "logistic",
     "probability_a",
     "simulated_judgement",
     "uniform_draw",
@@ -80,6 +80,11 @@ _CLEAR = (
 )
 
 
+def logistic(x: float) -> float:
+    """1 / (1 + exp(-x)), without overflow for any finite x."""
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
 def uniform_draw(*parts: object) -> float:
     """A number in [0, 1) from the SHA-256 of the parts joined by line feeds: its first 53 bits."""
     digest = hashlib.sha256("\n".join(map(str, parts)).encode()).digest()
@@ -88,8 +93,9 @@ def uniform_draw(*parts: object) -> float:
 
 def labelled_prompt(prompt: str, ids: tuple[str, str], labels: Mapping[str, str]) -> str:
     """The prompt with two wire ids replaced by their labels, in one pass."""
-    pattern = "|".join(re.escape(essay_id) for essay_id in sorted(ids, key=len, reverse=True) if essay_id)
-    return re.sub(pattern, lambda match: labels.get(match[0], match[0]), prompt) if pattern else prompt
+    shorter, longer = sorted(ids, key=len)
+    pieces = (piece.replace(shorter, labels.get(shorter, shorter)) for piece in prompt.split(longer))
+    return labels.get(longer, longer).join(pieces)
 
 
 def probability_a(simulation: Simulation, first: str, second: str) -> float:
@@ -99,7 +105,7 @@ def probability_a(simulation: Simulation, first: str, second: str) -> float:
         KeyError: The simulation knows no quality of an essay.
     """
     difference = simulation.qualities[first] - simulation.qualities[second]
-    return float(expit(simulation.discrimination * difference + simulation.position_bias))
+    return logistic(simulation.discrimination * difference + simulation.position_bias)
 
 
 def fails(simulation: Simulation, labelled: str, attempt: int) -> bool:

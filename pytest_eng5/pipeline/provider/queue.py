@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from pytest_eng5.contracts import LLMComparisonResultV1, ProcessingEvent
 from pytest_eng5.pipeline.errors import PipelineError, PublishRefused, ServiceError
 from pytest_eng5.pipeline.logs import service_logger
 from pytest_eng5.pipeline.provider import callbacks
+from pytest_eng5.pipeline.provider.archive import PromptArchive
 from pytest_eng5.pipeline.provider.callbacks import SERVICE, QueuedComparison
 from pytest_eng5.pipeline.provider.judge import (
     Judgement,
@@ -25,8 +25,6 @@ __all__ = ["ComparisonQueue"]
 
 _log = service_logger(SERVICE)
 
-StorePrompt = Callable[[str], Awaitable[str | None]]
-
 
 class ComparisonQueue:
     """A bounded queue, emptied by a bounded number of workers, first come first served.
@@ -35,7 +33,7 @@ class ComparisonQueue:
         settings: Sizes and the mock's numbers.
         book: The registered simulations.
         publisher: Where callbacks and telemetry go.
-        store_prompt: Keeps the exact prompt that the provider gets; returns its storage id.
+        archive: Keeps the exact prompts that the provider gets.
     """
 
     def __init__(
@@ -43,12 +41,12 @@ class ComparisonQueue:
         settings: LLMProviderSettings,
         book: SimulationBook,
         publisher: Publisher,
-        store_prompt: StorePrompt,
+        archive: PromptArchive,
     ) -> None:
         self._settings = settings
         self._book = book
         self._publisher = publisher
-        self._store_prompt = store_prompt
+        self._archive = archive
         self._waiting: asyncio.Queue[QueuedComparison] = asyncio.Queue(settings.queue_max_size)
 
     def put(self, item: QueuedComparison) -> None:
@@ -95,7 +93,7 @@ class ComparisonQueue:
     async def _result(self, item: QueuedComparison) -> LLMComparisonResultV1:
         stored: str | None = None
         try:
-            stored = await self._store_prompt(item.request.user_prompt)
+            stored = await self._archive.keep(item.request.user_prompt)
             judgement = await self._judge(item)
             return callbacks.success(item, judgement, self._settings.mock_tokens_per_word, stored)
         except PipelineError:
