@@ -95,8 +95,8 @@ def attainable_tau_a(grade_ranks: GradeRanks) -> float:
 def attainable_tau_b(grade_ranks: GradeRanks) -> float:
     """Greatest tau-b that these grades allow scores without ties: the root of the share of untied pairs.
 
-    NaN if all grades are equal. Only exactly equal scores of same-grade anchors could exceed it, as when two
-    of them met the same opponents with the same results and never, or with a draw, each other.
+    NaN if all grades are equal. Only exactly equal scores of same-grade anchors exceed it. That can happen:
+    after a full round-robin the scores depend on the numbers of wins alone.
     """
     share = attainable_tau_a(grade_ranks)
     return float(np.sqrt(share)) if share > 0 else float("nan")

@@ -45,7 +45,7 @@ def comparisons_to_decide(threshold: ThresholdLike, found: MetricValue, comparis
         if distance < 1e-9:
             return None
         needed = max(needed, comparisons * (side / distance) ** 2)
-    return math.ceil(needed) if needed else None
+    return math.ceil(needed - 1e-6) if needed else None
 
 
 def _undecided(threshold: ThresholdLike, metrics: AlignmentMetrics, found: MetricValue) -> str:

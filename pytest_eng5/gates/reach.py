@@ -46,6 +46,9 @@ def attainable(metric: str, grade_ranks: Sequence[int]) -> float | None:
 def unreachable(threshold: ThresholdLike, grade_ranks: GradeRanks) -> str | None:
     """Why no data could satisfy a threshold, or ``None`` if some could.
 
+    For tau the greatest value is the one that scores without ties can attain; equal scores of same-grade
+    anchors, the only way above it, are an accident that no threshold should wait for.
+
     Args:
         threshold: Metric and bounds.
         grade_ranks: Rank per anchor, 0 = best, ``None`` for an unknown grade. With an unknown grade or
@@ -80,9 +83,10 @@ def _beyond(info: MetricInfo, low: float, high: float, grade_ranks: GradeRanks) 
         why = why or f"it is at most {bound_text(largest, count=whole)}"
         return f"{info.name} >= {bound_text(low, count=whole)} cannot be reached: {why}"
     if high < smallest - TOLERANCE:
-        least = bound_text(smallest, count=whole)
+        least = bound_text(round(smallest, 3), count=whole)
         return f"{info.name} <= {bound_text(high, count=whole)} cannot be reached: it is at least {least}"
-    if whole and math.ceil(low - TOLERANCE) > math.floor(high + TOLERANCE):
+    finite = math.isfinite(low) and math.isfinite(high)
+    if whole and finite and math.ceil(low - TOLERANCE) > math.floor(high + TOLERANCE):
         return f"{info.name}: there is no whole number from {bound_text(low)} to {bound_text(high)}"
     return None
 
