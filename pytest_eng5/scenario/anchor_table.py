@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_eng5.scenario.errors import Location, ScenarioError
-from pytest_eng5.scenario.explain import quoted_list
+from pytest_eng5.scenario.errors import Location, ScenarioError, shown_text
 from pytest_eng5.scenario.textfile import position_at, read_text
 
-__all__ = ["AnchorRow", "Cell", "read_anchor_table"]
+__all__ = ["MAX_TABLE_BYTES", "AnchorRow", "Cell", "read_anchor_table"]
+
+MAX_TABLE_BYTES = 256 * 1024
+"""Size limit of a table in bytes."""
 
 _DELIMITERS = (",", ";")
 _ID_NAMES = ("anchor_id",)
@@ -45,6 +47,26 @@ class AnchorRow:
 
 
 @dataclass(frozen=True, slots=True)
+class _Record:
+    """A row as it is written: its cells, and at which character of the row each starts."""
+
+    values: Sequence[str]
+    written: str
+    offsets: Sequence[int]
+    start: Location
+
+    def cell(self, index: int) -> Cell:
+        """Return a cell with its place; an empty one if the row is shorter."""
+        if index >= len(self.values) or len(self.offsets) != len(self.values):
+            return Cell(self.values[index].strip() if index < len(self.values) else "", self.start)
+        offset = self.offsets[index]
+        while self.written[offset : offset + 1] in (" ", "\t"):
+            offset += 1
+        line, column = position_at(self.written, offset)
+        return Cell(self.values[index].strip(), Location(self.start.path, self.start.line + line - 1, column))
+
+
+@dataclass(frozen=True, slots=True)
 class _Columns:
     anchor_id: int
     file_name: int
@@ -63,7 +85,7 @@ def read_anchor_table(path: Path) -> list[AnchorRow]:
     Raises:
         ScenarioError: Not a readable UTF-8 file, not CSV, no rows, or a column is missing.
     """
-    text = read_text(path)
+    text = read_text(path, MAX_TABLE_BYTES)
     delimiter = _delimiter(text)
     records = _records(text, delimiter, path)
     header = next(records, None)
@@ -89,8 +111,8 @@ def _column_name(text: str) -> str:
     return re.sub(r"[-\s]+", "_", text.strip().strip('"').strip()).lower()
 
 
-def _records(text: str, delimiter: str, path: Path) -> Iterator[list[Cell]]:
-    """Yield the cells of each row that is not blank."""
+def _records(text: str, delimiter: str, path: Path) -> Iterator[_Record]:
+    """Yield each row that is not blank."""
     lines = list(io.StringIO(text, newline=""))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     start = 0
@@ -102,40 +124,26 @@ def _records(text: str, delimiter: str, path: Path) -> Iterator[list[Cell]]:
             raise ScenarioError.at(where, f"is not CSV: {error}", "check the quotes of this row") from error
         if values is None:
             return
-        record = "".join(lines[start : reader.line_num])
         if any(value.strip() for value in values):
-            yield _cells(values, record, delimiter, Location(path, start + 1))
+            written = "".join(lines[start : reader.line_num])
+            yield _Record(values, written, _offsets(written, delimiter), Location(path, start + 1))
         start = reader.line_num
 
 
-def _cells(values: Sequence[str], record: str, delimiter: str, start: Location) -> list[Cell]:
-    offsets = _offsets(record, delimiter)
-    if len(offsets) != len(values):
-        return [Cell(value.strip(), start) for value in values]
-    return [
-        Cell(value.strip(), _at(start, record, offset)) for value, offset in zip(values, offsets, strict=True)
-    ]
-
-
-def _offsets(record: str, delimiter: str) -> list[int]:
+def _offsets(written: str, delimiter: str) -> list[int]:
     """Return where each cell of a row starts; the csv module does not say."""
     starts = [0]
     quoted = False
-    for index, char in enumerate(record):
+    for index, char in enumerate(written):
         if char == '"':
             quoted = not quoted
         elif char == delimiter and not quoted:
             starts.append(index + 1)
-    return [start + len(record[start:]) - len(record[start:].lstrip(" \t")) for start in starts]
+    return starts
 
 
-def _at(start: Location, record: str, offset: int) -> Location:
-    line, column = position_at(record, offset)
-    return Location(start.path, start.line + line - 1, column)
-
-
-def _columns(header: Sequence[Cell]) -> _Columns:
-    names = [_column_name(cell.text) for cell in header]
+def _columns(header: _Record) -> _Columns:
+    names = [_column_name(value) for value in header.values]
     found = {
         "anchor_id": [index for index, name in enumerate(names) if name in _ID_NAMES],
         "file_name": [index for index, name in enumerate(names) if name in _FILE_NAMES],
@@ -143,19 +151,14 @@ def _columns(header: Sequence[Cell]) -> _Columns:
     }
     missing = [name for name, indices in found.items() if not indices]
     if missing:
-        had = quoted_list(cell.text for cell in header)
-        message = f"the header has no column {quoted_list(missing)}; it has {had}"
+        had = shown_text(", ".join(value.strip() for value in header.values), 200)
+        message = f"the header has no column {', '.join(missing)}; it has {had}"
         hint = "columns are anchor_id, file_name and grade, separated by commas or semicolons"
-        raise ScenarioError.at(header[0].location, message, hint)
+        raise ScenarioError.at(header.start, message, hint)
     return _Columns(found["anchor_id"][0], found["file_name"][0], tuple(found["grade"]))
 
 
-def _row(record: Sequence[Cell], columns: _Columns) -> AnchorRow:
-    start = record[0].location
-
-    def cell(index: int) -> Cell:
-        return record[index] if index < len(record) else Cell("", start)
-
-    grades = [cell(index) for index in columns.grades]
+def _row(record: _Record, columns: _Columns) -> AnchorRow:
+    grades = [record.cell(index) for index in columns.grades]
     grade = next((found for found in grades if found.text), grades[0])
-    return AnchorRow(start.line, cell(columns.anchor_id), cell(columns.file_name), grade)
+    return AnchorRow(record.start.line, record.cell(columns.anchor_id), record.cell(columns.file_name), grade)

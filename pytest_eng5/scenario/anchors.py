@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pytest_eng5.contracts import grade_from_stem, grade_rank, known_grades, sanitize_identifier
 from pytest_eng5.scenario.anchor_table import AnchorRow, read_anchor_table
-from pytest_eng5.scenario.errors import AnchorError, Location, Problem, ScenarioError, shown_path
+from pytest_eng5.scenario.errors import AnchorError, Location, Problem, ScenarioError, shown_path, shown_text
 from pytest_eng5.scenario.essays import EssayFiles, essay_problem, list_essays
-from pytest_eng5.scenario.explain import closest, quoted_list
+from pytest_eng5.scenario.explain import closest
 
 __all__ = ["ANCHOR_FOLDER", "ANCHOR_TABLE", "Anchor", "read_anchors"]
 
@@ -109,7 +109,7 @@ def _grade_of_name(path: Path) -> str:
 
 
 def _grades_hint() -> str:
-    return f"known grades: {quoted_list(known_grades())}"
+    return f"known grades: {', '.join(known_grades())}"
 
 
 def _from_table(table: Path, essays: EssayFiles) -> tuple[list[_Candidate], list[Problem]]:
@@ -136,13 +136,18 @@ def _row_problem(
     name, grade = row.file_name, row.grade
     if missing := row.missing():
         where = Location(name.location.path, row.line)
-        return Problem(where, f"the row has no {quoted_list(missing)}", "fill in the cell or remove the row")
+        return Problem(where, f"the row has no {', '.join(missing)}", "fill in the cell or remove the row")
+    if not row.anchor_id.text.isprintable():
+        where, shown = row.anchor_id.location, shown_text(row.anchor_id.text)
+        return Problem(where, f"the anchor id '{shown}' holds characters that cannot be printed", "retype it")
     if path is None:
         if essays.is_refused(name.text):
             return None
         near = closest(name.text, (known.name for known in essays.paths))
         hint = f"did you mean {near!r}?" if near else f"put the essay into {shown_path(essays.folder)}"
-        return Problem(name.location, f"the file {name.text!r} is not in {shown_path(essays.folder)}", hint)
+        return Problem(
+            name.location, f"the file {shown_text(name.text)!r} is not in {shown_path(essays.folder)}", hint
+        )
     if path in listed:
         first = listed[path].line
         return Problem(
@@ -151,7 +156,7 @@ def _row_problem(
     if grade_rank(grade.text) is None:
         near = closest(grade.text, known_grades())
         hint = f"did you mean {near!r}? {_grades_hint()}" if near else _grades_hint()
-        return Problem(grade.location, f"unknown grade {grade.text!r}", hint)
+        return Problem(grade.location, f"unknown grade {shown_text(grade.text)!r}", hint)
     return None
 
 
@@ -173,11 +178,11 @@ def _equal_ids(candidates: Sequence[_Candidate]) -> list[Problem]:
 
 
 def _equal_id(key: str, first: _Candidate, other: _Candidate) -> Problem:
-    mine, theirs = other.anchor.anchor_id, first.anchor.anchor_id
-    if mine == theirs:
+    mine, theirs = shown_text(other.anchor.anchor_id), shown_text(first.anchor.anchor_id)
+    if other.anchor.anchor_id == first.anchor.anchor_id:
         message = f"the anchor id {mine!r} is already used by {first.anchor.path.name}"
     else:
-        message = f"the anchor ids {theirs!r} and {mine!r} are both {key!r} once normalised"
+        message = f"the anchor ids {theirs!r} and {mine!r} are both {shown_text(key)!r} once normalised"
     return Problem(other.id_location, message, "give each anchor an id that differs in letters or digits")
 
 

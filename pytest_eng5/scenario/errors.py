@@ -30,9 +30,10 @@ _MAX_SHOWN = 20
 def shown_path(path: Path) -> str:
     """Return ``path`` as messages show it: relative to the working directory if it lies below that."""
     try:
-        return os.fspath(path.relative_to(Path.cwd()))
+        shown = os.fspath(path.relative_to(Path.cwd()))
     except (ValueError, OSError):
-        return os.fspath(path)
+        shown = os.fspath(path)
+    return shown_text(shown, 1000)
 
 
 def shown_text(text: str, limit: int = 60) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,25 +24,24 @@ class EssayFiles:
     Attributes:
         folder: The folder.
         paths: Essays, sorted by name.
-        refused: Names of files that ``problems`` is about.
         problems: Files of kinds that cannot be used.
+        by_name: Essays by name, and by name without suffix where that is unambiguous.
+        refused: Names of files that ``problems`` is about.
     """
 
     folder: Path
     paths: tuple[Path, ...]
-    refused: tuple[str, ...]
     problems: tuple[Problem, ...]
+    by_name: dict[str, Path]
+    refused: frozenset[str]
 
     def find(self, name: str) -> Path | None:
         """Return the essay with this name, or the only one with this name before its suffix."""
-        wanted = _normal(name)
-        exact = [path for path in self.paths if _normal(path.name) == wanted]
-        found = exact or [path for path in self.paths if _normal(path.stem) == wanted]
-        return found[0] if len(found) == 1 else None
+        return self.by_name.get(_normal(name))
 
     def is_refused(self, name: str) -> bool:
         """Whether the name is that of a file which was refused for its kind."""
-        return _normal(name) in map(_normal, self.refused)
+        return _normal(name) in self.refused
 
 
 def _normal(name: str) -> str:
@@ -64,10 +64,12 @@ def list_essays(folder: Path) -> EssayFiles:
         ) from error
     seen = [path for path in entries if not path.name.startswith((".", "~$"))]
     complaints = {path: _kind_complaint(path) for path in seen}
+    paths = tuple(path for path, complaint in complaints.items() if not complaint)
     return EssayFiles(
         folder=folder,
-        paths=tuple(path for path, complaint in complaints.items() if not complaint),
-        refused=tuple(path.name for path, complaint in complaints.items() if complaint),
+        paths=paths,
+        by_name=_by_name(paths),
+        refused=frozenset(_normal(path.name) for path, complaint in complaints.items() if complaint),
         problems=tuple(
             Problem(
                 Location(path), complaint, "save it as UTF-8 text (.txt or .md), or take it out of the folder"
@@ -78,7 +80,15 @@ def list_essays(folder: Path) -> EssayFiles:
     )
 
 
+def _by_name(paths: Sequence[Path]) -> dict[str, Path]:
+    stems = [_normal(path.stem) for path in paths]
+    lone = {stem: path for stem, path in zip(stems, paths, strict=True) if stems.count(stem) == 1}
+    return lone | {_normal(path.name): path for path in paths}
+
+
 def _kind_complaint(path: Path) -> str | None:
+    if not path.name.isprintable():
+        return f"the file name {path.name!r} holds characters that cannot be printed"
     suffix = path.suffix.lower()
     if suffix in NOT_YET_SUFFIXES:
         return f"essays in {suffix} files are not supported yet"

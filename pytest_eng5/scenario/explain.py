@@ -13,22 +13,23 @@ from pytest_eng5.scenario.fields import PATTERN_WORDS
 from pytest_eng5.scenario.json_schema import Schema, allowed_keys, schema_at, where_key_belongs
 from pytest_eng5.scenario.nodes import MappingNode, Node, Scalar, SequenceNode, plain
 
-__all__ = ["check", "closest", "expected", "quoted_list"]
+__all__ = ["check", "closest", "expected"]
 
+_MAX_EXPLAINED = 200
 _KEY_ERROR = "[key]"
 _YAML_1_1_FLAGS = frozenset({"yes", "no", "on", "off", "y", "n"})
 _KINDS = {"string": "text", "boolean": "true or false", "array": "a list", "object": "a mapping (key: value)"}
 
 
 def check(model: type[BaseModel], node: MappingNode) -> list[Problem]:
-    """Return what is wrong with ``node`` as ``model``, in the order of the file; empty if nothing is."""
+    """Return what is wrong with ``node`` as ``model``, in the order of the file; at most 200."""
     try:
         model.model_validate(plain(node))
     except ValidationError as error:
         rows = error.errors(include_url=False, include_context=False, include_input=False)
         # At one place, a misspelt key comes before the key that is missing because of it.
         rows.sort(key=lambda row: row["type"] == "missing")
-        problems = [_problem(model, node, row["type"], row["loc"]) for row in rows]
+        problems = [_problem(model, node, row["type"], row["loc"]) for row in rows[:_MAX_EXPLAINED]]
         return sorted(problems, key=lambda problem: (problem.location.line, problem.location.column))
     return []
 
@@ -40,15 +41,10 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     return names[found[0]] if found else None
 
 
-def quoted_list(words: Iterable[str]) -> str:
-    """Return ``a, b, c`` for a message."""
-    return ", ".join(words)
-
-
 def expected(schema: Schema) -> str:
     """Return what a schema asks for, such as ``a number between 0 and 2``."""
     if "enum" in schema:
-        return f"one of {quoted_list(map(str, schema['enum']))}"
+        return f"one of {', '.join(map(str, schema['enum']))}"
     kind = schema.get("type")
     if kind in ("number", "integer"):
         return _expected_number(schema, "a whole number" if kind == "integer" else "a number")
@@ -84,7 +80,7 @@ def _problem(model: type[BaseModel], root: MappingNode, kind: str, loc: Sequence
 def _unknown_key(model: type[BaseModel], root: MappingNode, loc: Sequence[str | int]) -> Problem:
     key = str(loc[-1])
     keys = allowed_keys(schema_at(model, loc[:-1]))
-    hint = f"keys allowed here: {quoted_list(keys)}"
+    hint = f"keys allowed here: {', '.join(keys)}"
     near = closest(key, keys)
     home = where_key_belongs(model, key)
     if home:

@@ -47,7 +47,8 @@ class NamedFiles:
         """Return the path of the inputs folder; note a problem if it or its anchors cannot be used."""
         path = self._path(node)
         if not _is_dir(path):
-            message = f"the inputs folder {shown_path(path)} does not exist"
+            what = "is not a folder" if os.path.lexists(path) else "does not exist"
+            message = f"the inputs folder {shown_path(path)} {what}"
             self.problems.append(Problem(node.location, message, near_names(path)))
             return path
         if path not in self._inputs:

@@ -83,10 +83,13 @@ def allowed_keys(schema: Schema) -> list[str]:
 
 def where_key_belongs(model: type[BaseModel], key: str) -> str | None:
     """Return the dotted path of the mapping that knows ``key``, if it is not the top of the model."""
-    for path, name in _all_keys(model, ()):
-        if name == key and path:
-            return ".".join(path)
-    return None
+    return _homes(model).get(key)
+
+
+@cache
+def _homes(model: type[BaseModel]) -> dict[str, str]:
+    nested = [(path, name) for path, name in _all_keys(model, ()) if path]
+    return {name: ".".join(path) for path, name in reversed(nested)}
 
 
 def _all_keys(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

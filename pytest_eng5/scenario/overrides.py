@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_eng5.scenario.errors import Location, OverrideError, ScenarioError, shown_text
-from pytest_eng5.scenario.explain import closest, quoted_list
+from pytest_eng5.scenario.explain import closest
 from pytest_eng5.scenario.nodes import Entry, MappingNode, Node, Scalar
 from pytest_eng5.scenario.yaml_reader import MAX_DEPTH, parse_yaml
 
@@ -101,7 +101,7 @@ def _tree(key: str, node: Node, where: Location) -> MappingNode:
 def unmatched_error(override: Override, path: Path, variant_ids: Sequence[str]) -> OverrideError:
     """Return the error for an option that addresses a variant which the file does not have."""
     near = closest(override.variant or "", variant_ids)
-    hint = f"variants of this file: {quoted_list(variant_ids)}"
+    hint = f"variants of this file: {', '.join(variant_ids)}"
     return OverrideError.at(
         Location(path, option=_shown(override.text)),
         f"there is no variant {shown_text(override.variant or '')!r}",

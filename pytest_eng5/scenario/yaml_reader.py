@@ -116,9 +116,11 @@ class _Builder:
         where = self._at(mark.line + 1, mark.column + 1) if mark else self._at(1, 1)
         what = error.problem or error.context or "not YAML"
         if "'\\t'" in what:
-            return ScenarioError.at(where, "a tab cannot start a value or indent a line", "use spaces")
-        context = f" ({error.context})" if error.context and error.context != what else ""
-        return ScenarioError.at(where, f"is not YAML: {what}{context}")
+            problem = Problem(where, "a tab cannot start a value or indent a line", "use spaces")
+        else:
+            context = f" ({error.context})" if error.context and error.context != what else ""
+            problem = Problem(where, f"is not YAML: {what}{context}")
+        return ScenarioError([*self._problems, problem])
 
     def _at(self, line: int, column: int) -> Location:
         return Location(self._path, line, column, self._option)

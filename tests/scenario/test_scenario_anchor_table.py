@@ -94,7 +94,7 @@ def test_quoted_cells_may_hold_separators_quotes_and_line_ends(table: Path) -> N
 
 
 def test_blank_rows_are_passed_over_and_still_counted(table: Path) -> None:
-    found = rows(table, "\n\nanchor_id,file_name,grade\n\n , ,\na,one.txt,A\n\n")
+    found = rows(table, " \n\nanchor_id;file_name;grade\n\n ; ;\na;one.txt;A\n\n")
     assert [row.line for row in found] == [6]
 
 

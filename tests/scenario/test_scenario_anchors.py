@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -321,6 +322,28 @@ def test_without_the_folder_it_says_what_to_create(tmp_path: Path, monkeypatch: 
 
 def test_an_empty_folder_has_no_anchors(inputs: Inputs) -> None:
     assert inputs.read() == ()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes")
+@pytest.mark.parametrize("name", [b"caf\xe9_A.txt", b"new\nline_A.txt"])
+def test_a_file_name_that_cannot_be_printed_is_refused(inputs: Inputs, name: bytes) -> None:
+    inputs.essays("one_A.txt")
+    Path(os.fsdecode(os.fsencode(inputs.root / "anchors") + b"/" + name)).write_text("text")
+    text = str(inputs.error())
+    assert "holds characters that cannot be printed" in text
+    assert text.splitlines()[0].isprintable()
+
+
+def test_an_id_that_cannot_be_printed_is_refused(inputs: Inputs) -> None:
+    inputs.essays("one.txt").table(f'{HEADER}"a\nb",one.txt,A\n')
+    assert inputs.lines() == [
+        "in/anchors.csv:2:1: the anchor id 'a\\nb' holds characters that cannot be printed"
+    ]
+
+
+def test_long_cells_are_cut_in_messages(inputs: Inputs) -> None:
+    inputs.essays("one.txt").table(f"{HEADER}a,{'x' * 5000},A\nb,one.txt,{'Q' * 5000}\n")
+    assert all(len(line) < 200 for line in inputs.lines())
 
 
 def test_all_problems_are_reported_in_one_go(inputs: Inputs) -> None:

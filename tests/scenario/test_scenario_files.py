@@ -109,7 +109,7 @@ def test_a_missing_inputs_folder_suggests_one(workspace: Any, minimal: str) -> N
 
 def test_a_file_is_no_inputs_folder(workspace: Any, minimal: str) -> None:
     error = workspace.error(minimal.replace("role_models", "a.eng5.yaml"))
-    assert error.message == "the inputs folder a.eng5.yaml does not exist"
+    assert error.message == "the inputs folder a.eng5.yaml is not a folder"
 
 
 @pytest.mark.parametrize(("names", "held"), [([], "no anchors"), (["x_A.txt"], "one anchor")])

@@ -304,3 +304,41 @@ def test_the_largest_file_is_refused_or_read_in_reasonable_time(folder: Any) -> 
     assert isinstance(scenario, Scenario)
     assert len(scenario.variants) == 3000
     assert time.perf_counter() - start < 15
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "anchor_id,file_name,grade\n" + "," * 200_000,
+        "," * 200_000,
+        "anchor_id,file_name,grade\n" + "x" + "," * 200_000,
+        "anchor_id,file_name,grade\n" + "a,essay_01_A.txt,A\n" * 12_000,
+        "anchor_id,file_name,grade\n" + '"\n' * 50_000,
+    ],
+    ids=["empty cells", "wide header", "wide row", "many rows", "many lines"],
+)
+def test_the_largest_tables_take_reasonable_time(
+    new_workspace: Callable[[Path], Any], tmp_path: Path, table: str
+) -> None:
+    folder = new_workspace(tmp_path)
+    folder.put("role_models/anchors.csv", table)
+    start = time.perf_counter()
+    with pytest.raises(AnchorError):
+        read_anchors(folder.root / "role_models")
+    assert time.perf_counter() - start < 5
+
+
+def test_thousands_of_unknown_keys_take_reasonable_time(folder: Any, minimal: str) -> None:
+    start = time.perf_counter()
+    error = attempt(folder, (minimal + "".join(f"key{i}: 1\n" for i in range(9000))).encode())
+    assert time.perf_counter() - start < 5
+    assert isinstance(error, ScenarioError)
+    assert len(error.problems) == 200
+
+
+def test_a_path_that_cannot_be_printed_does_not_break_the_message(tmp_path: Path) -> None:
+    path = tmp_path / "odd\nname.eng5.yaml"
+    path.write_text("a: 1\n")
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario(path)
+    assert str(caught.value).splitlines()[0].startswith(f"{tmp_path}/odd\\nname.eng5.yaml:1:1: ")

@@ -281,8 +281,9 @@ def test_the_deepest_nesting_allowed_is_read() -> None:
     assert "nested" in refused("[" * (depth + 2) + "]" * (depth + 2)).message
 
 
-def test_problems_found_before_a_fatal_one_are_not_lost() -> None:
-    error = refused("a: 1\na: 2\nb: *none\n")
+@pytest.mark.parametrize("fatal", ["b: *none\n", "b: [1\n"])
+def test_problems_found_before_a_fatal_one_are_not_lost(fatal: str) -> None:
+    error = refused(f"a: 1\na: 2\n{fatal}")
     assert len(error.problems) == 2
     assert error.line == 2
 
