@@ -52,9 +52,13 @@ class Training:
         except OSError:
             return False
         finally:
-            with contextlib.suppress(OSError):
-                output.unlink(missing_ok=True)
+            self.drop()
         return True
+
+    def drop(self) -> None:
+        """Remove whatever the run has written."""
+        with contextlib.suppress(OSError):
+            Path(self.output).unlink(missing_ok=True)
 
     def _works(self) -> bool:
         # A cache cut short by a full disk could crash every later start, so it is tried once.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,11 @@ _TRAINING_SECONDS = 60.0
 _ATTEMPTS = 3
 _LOOK_SECONDS = 0.02
 _LOG_LINES = 20
+_TAIL_LINES = 400
 _PORT_TAKEN = re.compile(r"Address already in use|BindException|Socket server failed to bind")
+_NOISE = re.compile(
+    r"\s+at [\w.$/<>]+\(|\s+\.\.\. \d+ more|.*AOT ?(Cache|Configuration|cache)|Picked up JAVA_TOOL_OPTIONS"
+)
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
 
 
@@ -106,38 +111,49 @@ class EmbeddedBroker:
         self.version = jars.version
         self.jars_folder = jars.class_path[0].parent
         cache = StartupCache.of(java, jars)
-        for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return self._start_on_free_ports(java, jars, cache)
+        except BrokerStopped:
+            if not cache.ready:
+                raise
+        # A start-up cache that went bad is the one cause that a start without it cures.
+        connection = self._start_on_free_ports(java, jars, None)
+        cache.discard()
+        return connection
+
+    def _start_on_free_ports(
+        self, java: Java, jars: KafkaJars, cache: StartupCache | None
+    ) -> BrokerConnection:
+        for _ in range(_ATTEMPTS - 1):
             try:
                 return self._start_once(java, jars, cache)
             except PortInUse:
-                if self._options.port is not None or attempt == _ATTEMPTS:
+                if self._options.port is not None:
                     raise
-            except BrokerStopped:
-                if not cache.ready or attempt == _ATTEMPTS:
-                    raise
-                cache.discard()  # a cache that went bad is the one cause that a second start cures
-        raise AssertionError("unreachable")
+        return self._start_once(java, jars, cache)
 
     def _jars(self) -> KafkaJars:
         home = self._options.kafka_home
         return home_jars(home) if home is not None else fetched_jars(self._options.report)
 
-    def _start_once(self, java: Java, jars: KafkaJars, cache: StartupCache) -> BrokerConnection:
+    def _start_once(self, java: Java, jars: KafkaJars, cache: StartupCache | None) -> BrokerConnection:
         sweep_homes(self._options.work_dir)
         home = make_home(self._options.work_dir)
         self.home = home
-        self.log_path = self._options.log_path or home / "kafka.log"
+        self.log_path = self._options.log_path or _default_log(home)
         self._stopped = False
         try:
             with self._ports() as (port, controller_port):
                 format_storage(java, jars, home / "data")
                 properties = server_properties("data", port, controller_port)
                 write_properties(home / "server.properties", properties)
-                self._process = self._launch(java, jars, self._cache_flags(cache))
+                self._process = self._launch(java, jars, self._cache_flags(cache) if cache else ())
                 self._connection = BrokerConnection(f"{LOOPBACK}:{port}")
                 self._wait_until_ready(self._connection, port)
         except BaseException:
-            self._training = None  # a start that failed teaches nothing
+            if self._training is not None:
+                self._training.drop()  # a start that failed teaches nothing
+                self._training = None
             self.stop()
             shutil.rmtree(home, ignore_errors=True)
             self._connection = None
@@ -185,18 +201,20 @@ class EmbeddedBroker:
         deadline = time.monotonic() + (self._options.start_timeout or _START_SECONDS)
         process = self._process
         assert process is not None
-        while not _accepts(port):
-            # The wait ends at once when Kafka does; there is no event to wait for when it opens its port.
-            if process.wait(_LOOK_SECONDS) is not None:
-                raise self._died_at_start()
-            if time.monotonic() > deadline:
-                raise BrokerNotReady(f"Kafka opened no port in time; its log ends:\n{self._log_end()}")
-        try:
-            run_blocking(round_trip(connection, max(1.0, deadline - time.monotonic())))
-        except BrokerNotReady:
-            if process.poll() is not None:
-                raise self._died_at_start() from None
-            raise
+        why = BrokerNotReady("Kafka opened no port in time")
+        # The waits end at once when Kafka does; there is no event to wait for when it opens its port.
+        while process.wait(_LOOK_SECONDS) is None and (left := deadline - time.monotonic()) > 0:
+            if _accepts(port):
+                try:
+                    run_blocking(_while_alive(process, round_trip(connection, left)))
+                    return
+                except BrokerNotReady as error:  # perhaps it was not Kafka that answered
+                    why = error
+                except asyncio.CancelledError:
+                    break
+        if process.poll() is not None:
+            raise self._died_at_start()
+        raise BrokerNotReady(f"{why.what}; its log ends:\n{self._log_end()}", fix=why.fix)
 
     def _died_at_start(self) -> BrokerError:
         log = self._log_end()
@@ -208,8 +226,10 @@ class EmbeddedBroker:
         return BrokerStopped(f"Kafka ended while starting; its log ends:\n{log}", where=where, fix=OTHER_WAYS)
 
     def _log_end(self) -> str:
-        lines = self._process.tail(_LOG_LINES) if self._process else []
-        return "\n".join(f"  | {line}" for line in lines) or "  | (empty)"
+        """The last lines that tell something: no stack frames, nothing about the start-up cache."""
+        lines = self._process.tail(_TAIL_LINES) if self._process else []
+        telling = [line for line in lines if not _NOISE.match(line)][-_LOG_LINES:]
+        return "\n".join(f"  | {line}" for line in telling) or "  | (empty)"
 
     def stop(self) -> None:
         """End Kafka and remove its data; harmless when repeated, from any process that has the record."""
@@ -219,6 +239,8 @@ class EmbeddedBroker:
             self._options.report("preparing the start-up cache of later sessions (once, some seconds)")
         self._process.stop(_TRAINING_SECONDS if self._training else _STOP_SECONDS)
         self._stopped = True
+        if self.home is not None and self.log_path == _default_log(self.home):
+            self.log_path.unlink(missing_ok=True)
         if self._training is not None:
             self._training.keep()
             self._training = None
@@ -256,6 +278,24 @@ class EmbeddedBroker:
             "process": dict(self._process.record()),
             "training": asdict(self._training) if self._training else None,
         }
+
+
+def _default_log(home: Path) -> Path:
+    """Beside the data and not in it, so that it can be read when Kafka has died and its data is gone."""
+    return home.with_name(home.name + ".log")
+
+
+async def _while_alive(process: SupervisedProcess, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work, or be cancelled as soon as the process has ended."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(work)
+
+    def cancel(_status: int) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the work was done long ago
+            loop.call_soon_threadsafe(task.cancel)
+
+    process.on_exit(cancel)
+    await task
 
 
 def _accepts(port: int) -> bool:

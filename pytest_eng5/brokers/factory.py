@@ -14,10 +14,10 @@ __all__ = ["attach", "create_broker", "resolve_kind"]
 
 
 def resolve_kind(kind: str | None, bootstrap_servers: str | None) -> BrokerKind:
-    """``auto`` (or None) means external if bootstrap servers are given, else embedded.
+    """``auto`` (or None) means external if bootstrap servers are given, else embedded; a kind named wins.
 
     Raises:
-        UsageError: Not a kind, or bootstrap servers together with a broker that is started here.
+        UsageError: Not a kind.
     """
     if kind in (None, "", "auto"):
         return "external" if bootstrap_servers else "embedded"
@@ -54,6 +54,8 @@ def attach(record: Mapping[str, Any], options: BrokerOptions | None = None) -> B
     """
     if record["kind"] == "embedded":
         return EmbeddedBroker.attach(record)
+    if record["kind"] != "external":
+        raise UsageError(f"no broker of kind {record['kind']!r} can be attached")
     return ExternalBroker(
         BrokerOptions(
             kind="external",

@@ -28,18 +28,25 @@ def make_home(work_dir: Path | None) -> Path:
 
 
 def sweep_homes(work_dir: Path | None) -> None:
-    """Remove folders whose broker is gone but whose supervisor could not clean up (it was killed too).
+    """Remove what a broker left whose supervisor could not clean up, since it was killed too.
 
-    Only folders of this user, older than an hour, on whose data no broker holds Kafka's own lock. The lock
+    Only things of this user, older than an hour, where no broker holds Kafka's own lock on the data. The lock
     is the kernel's, so it tells the truth also about a broker in another container.
     """
-    for home in _parent(work_dir).glob(f"{_PREFIX}*"):
+    for path in _parent(work_dir).glob(f"{_PREFIX}*"):
         try:
-            stat = home.stat()
-            if stat.st_uid == os.getuid() and time.time() - stat.st_mtime > _STALE_SECONDS and _is_free(home):
-                shutil.rmtree(home, ignore_errors=True)
+            stat = path.stat()
+            if stat.st_uid == os.getuid() and time.time() - stat.st_mtime > _STALE_SECONDS:
+                _sweep(path)
         except OSError:
             continue
+
+
+def _sweep(path: Path) -> None:
+    if path.is_dir() and _is_free(path):
+        shutil.rmtree(path, ignore_errors=True)
+    elif path.suffix == ".log" and not path.with_suffix("").exists():
+        path.unlink()
 
 
 def _is_free(home: Path) -> bool:

@@ -78,7 +78,7 @@ class BrokerOptions:
         bootstrap_servers: ``host:port`` list of an external broker.
         kafka_home: An unpacked Apache Kafka whose ``libs/`` replace the fetched jars.
         work_dir: Where a temporary folder for the broker's data is made; default is the system's.
-        log_path: The broker's log; default ``kafka.log`` beside the data.
+        log_path: The broker's log; by default beside the data and removed with it.
         watch_pid: The broker ends when this process is gone; default is the calling process.
         client_options: Keyword arguments of every aiokafka client of an external broker.
         may_create_topics: Whether topics may be created on an external broker.

@@ -157,21 +157,45 @@ def some_jars(mirror: Mirror) -> LockedJars:
     return LockedJars("9.9.9", tuple(jars))
 
 
-def eventually(condition: Callable[[], object], seconds: float = 10.0) -> bool:
-    """Whether the condition becomes true in time; for states of processes nobody can wait for."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+class Witness:
+    """What ``ps`` says, independent of the code under test."""
+
+    @staticmethod
+    def eventually(condition: Callable[[], object], seconds: float = 10.0) -> bool:
+        """Whether the condition becomes true in time; for states of processes nobody can wait for."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+    @staticmethod
+    def processes_of(text: str) -> dict[int, str]:
+        """Living processes whose command line holds ``text``: process id to command line."""
+        answer = subprocess.run(
+            ["ps", "-ww", "-eo", "pid=,stat=,args="], capture_output=True, text=True, check=True
+        )
+        rows = [line.split(None, 2) for line in answer.stdout.splitlines() if text in line]
+        return {int(pid): args for pid, state, args in rows if state[0] != "Z" and int(pid) != os.getpid()}
+
+    def supervised(self, home: Path | None) -> dict[int, str]:
+        """The processes of the broker with that folder: supervisor and Java."""
+        return {pid: args for pid, args in self.processes_of(str(home)).items() if "kafka.Kafka" in args}
+
+    def kafkas(self, home: Path | None) -> list[int]:
+        """The Java processes among them."""
+        return [pid for pid, args in self.supervised(home).items() if " -- " not in args]
+
+    def gone(self, home: Path | None) -> bool:
+        """Whether neither a process nor the folder is left."""
+        assert home is not None
+        return not self.supervised(home) and not home.exists()
 
 
-def processes_of(text: str) -> list[int]:
-    """Ids of living processes whose command line holds ``text``, by ``ps``."""
-    answer = subprocess.run(["ps", "-eo", "pid=,stat=,args="], capture_output=True, text=True, check=True)
-    rows = [line.split(None, 2) for line in answer.stdout.splitlines() if text in line]
-    return [int(pid) for pid, state, _ in rows if not state.startswith("Z") and int(pid) != os.getpid()]
+@pytest.fixture
+def witness() -> Witness:
+    return Witness()
 
 
 @dataclass
