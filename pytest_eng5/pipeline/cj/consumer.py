@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, KafkaError
+from aiokafka.errors import KafkaError
 
 from pytest_eng5.contracts import ProcessingEvent, topic_name
 from pytest_eng5.pipeline.errors import StartupFailed
@@ -51,6 +51,8 @@ class CJConsumer:
         self._session_timeout_ms = session_timeout_ms
         self._watch = _Watch()
         self._positioned = False
+        self._handled: dict[TopicPartition, int] = {}
+        self._dirty = asyncio.Event()
         self._consumer: AIOKafkaConsumer | None = None
 
     def not_ready(self) -> str | None:
@@ -94,22 +96,33 @@ class CJConsumer:
 
     async def run(self, handle: Handler) -> None:
         """Consume for ever; an offset is committed once its record has been handled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._commit_handled())
+            await self._consume(handle)
+
+    async def _consume(self, handle: Handler) -> None:
         assert self._consumer is not None
         while True:
             polled = await self._consumer.getmany(timeout_ms=_LONG_POLL_MS)
             for partition, records in polled.items():
                 for record in records:
                     await handle(self._topics[partition.topic], record.value)
+                self._handled[partition] = records[-1].offset + 1
             if polled:
-                await self._commit({tp: records[-1].offset + 1 for tp, records in polled.items()})
+                self._dirty.set()
 
-    async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
+    async def _commit_handled(self) -> None:
+        """Commit beside the consumption: waiting for each commit would slow every wave down."""
         assert self._consumer is not None
-        try:
-            await self._consumer.commit(offsets)
-        except (CommitFailedError, KafkaError) as error:
-            # What was handled may come again; requests and callbacks are recognised when they do.
-            _log.warning("offsets not committed", problem=type(error).__name__)
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            offsets, self._handled = self._handled, {}
+            try:
+                await self._consumer.commit(offsets)
+            except KafkaError as error:
+                # What was handled may come again; requests and callbacks are recognised when they do.
+                _log.warning("offsets not committed", problem=type(error).__name__)
 
     async def stop(self) -> None:
         """Leave the group."""
