@@ -105,7 +105,7 @@ def _range(info: MetricInfo, known: list[int] | None) -> tuple[float, float, str
     if info.high is not None:
         return info.low, info.high, None
     if info.needs in ("decidable", "upper"):
-        return 0.0, float(untied), f"only {untied} pairs have different grades"
+        return 0.0, float(untied), f"only {untied} of {pairs} pairs can be inverted"
     return 0.0, float(len(known) - 1), f"of {len(known)} anchors at least one wins"
 
 

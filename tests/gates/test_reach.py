@@ -116,7 +116,7 @@ class TestSentences:
             (
                 "direct_inversions",
                 {"min": 64},
-                "direct_inversions >= 64 cannot be reached: only 63 pairs have different grades",
+                "direct_inversions >= 64 cannot be reached: only 63 of 66 pairs can be inverted",
             ),
             (
                 "zero_win_anchors",
