@@ -29,6 +29,14 @@ MAX_NODES = 20_000
 
 _UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _STR_TAGS = frozenset({None, "!", "tag:yaml.org,2002:str"})
+_NO_COLON = "could not find expected ':'"
+_SYNTAX_HINTS = {
+    _NO_COLON: "write a colon and a space after the key",
+    "mapping values are not allowed": "check the indentation, or put a text with a colon in quotes",
+    "expected <block end>": "check the indentation of this line",
+    "unexpected end of stream": "close the quote",
+    "expected ',' or": "close the bracket",
+}
 _PARSER_FAULTS = (ValueError, LookupError, ArithmeticError, AttributeError, TypeError)
 """What PyYAML lets escape for some malformed texts, such as an escape beyond the last code point."""
 
@@ -112,14 +120,19 @@ class _Builder:
             raise ScenarioError.at(where, f"is not YAML: {error}") from error
 
     def _syntax_error(self, error: yaml.MarkedYAMLError) -> ScenarioError:
-        mark = error.problem_mark or error.context_mark
-        where = self._at(mark.line + 1, mark.column + 1) if mark else self._at(1, 1)
         what = error.problem or error.context or "not YAML"
+        hint = next((hint for words, hint in _SYNTAX_HINTS.items() if words in what), None)
+        mark, begun = error.problem_mark or error.context_mark, error.context_mark
+        if begun and what.startswith(_NO_COLON):
+            mark = begun  # the parser notices it only in the next line
+        where = self._at(mark.line + 1, mark.column + 1) if mark else self._at(1, 1)
         if "'\\t'" in what:
             problem = Problem(where, "a tab cannot start a value or indent a line", "use spaces")
+        elif begun and error.context and begun is not mark:
+            place = f"{error.context} from line {begun.line + 1}, column {begun.column + 1}"
+            problem = Problem(where, f"is not YAML: {what} ({place})", hint)
         else:
-            context = f" ({error.context})" if error.context and error.context != what else ""
-            problem = Problem(where, f"is not YAML: {what}{context}")
+            problem = Problem(where, f"is not YAML: {what}", hint)
         return ScenarioError([*self._problems, problem])
 
     def _at(self, line: int, column: int) -> Location:

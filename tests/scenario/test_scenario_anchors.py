@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pytest_eng5 import contracts
 from pytest_eng5.errors import UsageError
@@ -369,3 +372,44 @@ def test_an_anchor_error_is_a_usage_error_and_a_scenario_error(inputs: Inputs) -
 def test_an_anchor_holds_no_text(inputs: Inputs) -> None:
     inputs.essays("one_A.txt", "two_B.txt")
     assert "The text of" not in repr(inputs.read())
+
+
+ANCHOR_SETS = st.lists(st.sampled_from(contracts.GRADE_ORDER), min_size=1, max_size=8)
+
+
+@settings(deadline=None, max_examples=50)
+@given(ANCHOR_SETS, st.randoms(use_true_random=False), st.sampled_from([",", ";"]))
+def test_table_and_file_names_say_the_same(
+    tmp_path_factory: pytest.TempPathFactory, grades: list[str], rng: random.Random, separator: str
+) -> None:
+    """Any set of graded essays, read once by its names and once by a table in another order."""
+    inputs = Inputs(tmp_path_factory.mktemp("both") / "in")
+    names = [f"essay_{number:02}_{grade}.txt" for number, grade in enumerate(grades)]
+    by_name = {a.path: a.grade for a in inputs.essays(*names).read()}
+    rows = [
+        (f"id{number}", name, grade) for number, (name, grade) in enumerate(zip(names, grades, strict=True))
+    ]
+    rng.shuffle(rows)
+    lines = [("anchor_id", "file_name", "grade"), *rows]
+    inputs.table("\n".join(separator.join(line) for line in lines))
+    by_table = inputs.read()
+    assert {a.path: a.grade for a in by_table} == by_name
+    assert [a.anchor_id for a in by_table] == [row[0] for row in rows]
+    assert [a.csv_line for a in by_table] == list(range(2, len(rows) + 2))
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.text("aA1+-_ .", min_size=1, max_size=4).map(str.strip).filter(bool), min_size=2, max_size=6)
+)
+def test_accepted_ids_never_collide_once_normalised(
+    tmp_path_factory: pytest.TempPathFactory, ids: list[str]
+) -> None:
+    inputs = Inputs(tmp_path_factory.mktemp("ids") / "in")
+    inputs.essays(*(f"e{number}.txt" for number in range(len(ids))))
+    inputs.table(HEADER + "".join(f"{id_},e{number}.txt,A\n" for number, id_ in enumerate(ids)))
+    keys = [contracts.make_anchor_key(id_) for id_ in ids]
+    if len(set(keys)) == len(keys):
+        assert [a.anchor_id for a in inputs.read()] == ids
+    else:
+        assert "anchor id" in inputs.error().message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import Any
 
 import pytest
@@ -166,9 +167,9 @@ def test_missing_inputs_can_be_given(workspace: Any) -> None:
         (
             "description=a: b: c",
             "the value is not YAML: mapping values are not allowed here",
-            "put the value in quotes",
+            "check the indentation, or put a text with a colon in quotes",
         ),
-        ("judge={a", "the value is not YAML", "put the value in quotes"),
+        ("judge={a", "the value is not YAML", "close the bracket"),
         ("judge.model=*x", "the value the alias *x has no anchor", "put the value in quotes"),
         ("judge={model: a, model: b}", "the key 'model' is already set", "remove one of the two"),
         ("judge.model=!!int 3", "the tag tag:yaml.org,2002:int is not allowed", "remove it"),
@@ -239,3 +240,52 @@ def test_bytes_that_the_shell_could_not_decode_are_refused(workspace: Any, minim
 def test_no_option_crashes(workspace: Any, minimal: str, key: str, value: str) -> None:
     with contextlib.suppress(ScenarioError):
         workspace.load(minimal, f"{key}={value}")
+
+
+EDITS = {
+    "repeats": st.integers(1, 9),
+    "language": st.sampled_from(["en", "sv", "no"]),
+    "course_code": st.sampled_from(["ENG5", "SV3"]),
+    "fail_fast": st.booleans(),
+    "budget": st.fixed_dictionaries({"max_usd": st.integers(0, 5)}),
+    "comparisons": st.none() | st.fixed_dictionaries({"max": st.integers(1, 99)}),
+    "marks": st.lists(st.sampled_from(["slow", "live"]), unique=True),
+    "judge": st.dictionaries(st.just("temperature"), st.integers(0, 2)),
+    "thresholds": st.dictionaries(
+        st.sampled_from(["kendall_tau", "coverage"]),
+        st.none() | st.fixed_dictionaries({"min": st.integers(0, 5)}),
+    ),
+}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(st.data())
+def test_an_option_does_what_writing_it_into_the_variant_does(
+    workspace: Any, example: str, data: st.DataObject
+) -> None:
+    """The same key and value by both roads: as an option, and in the file at the end of the last variant."""
+    key = data.draw(st.sampled_from(sorted(set(EDITS) - {"marks"})))
+    value = json.dumps(data.draw(EDITS[key]))
+    edited = workspace.load(f"{example}    {key}: {value}\n").variants[1]
+    by_option = workspace.load(example, f"variants.language_control.{key}={value}").variants[1]
+    for_all = workspace.load(example, f"{key}={value}").variants[1]
+    assert by_option.to_dict() == for_all.to_dict() == edited.to_dict()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@given(st.data())
+def test_a_dotted_key_does_what_the_nested_mapping_does(
+    workspace: Any, example: str, data: st.DataObject
+) -> None:
+    key = data.draw(
+        st.sampled_from(["judge.mock.seed", "timeout.idle", "comparisons.max", "judge.max_tokens"])
+    )
+    value = data.draw(st.integers(1, 1000))
+    nested = str(value)
+    first, *rest = key.split(".")
+    for part in reversed(rest):
+        nested = f"{{{part}: {nested}}}"
+    dotted = workspace.load(example, f"{key}={value}").variants
+    flow = workspace.load(example, f"{first}={nested}").variants
+    assert [v.to_dict() for v in dotted] == [v.to_dict() for v in flow]
+    assert dotted[0].to_dict() != workspace.load(example, f"{key}={value + 1}").variants[0].to_dict()
