@@ -28,7 +28,7 @@ from pytest_eng5.brokers.jars import KafkaJars, fetched_jars, home_jars
 from pytest_eng5.brokers.java import Java, find_java
 from pytest_eng5.brokers.model import BrokerCapabilities, BrokerConnection, BrokerKind, BrokerOptions
 from pytest_eng5.brokers.ports import LOOPBACK, can_be_bound, reserve_ports
-from pytest_eng5.brokers.probe import round_trip, run_blocking
+from pytest_eng5.brokers.probe import load_client, round_trip, run_blocking
 from pytest_eng5.brokers.server import (
     format_storage,
     java_command,
@@ -201,6 +201,7 @@ class EmbeddedBroker:
         deadline = time.monotonic() + (self._options.start_timeout or _START_SECONDS)
         process = self._process
         assert process is not None
+        load_client()
         why = BrokerNotReady("Kafka opened no port in time")
         # The waits end at once when Kafka does; there is no event to wait for when it opens its port.
         while process.wait(_LOOK_SECONDS) is None and (left := deadline - time.monotonic()) > 0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import threading
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
@@ -47,6 +48,11 @@ def run_blocking(coroutine: Coroutine[Any, Any, _T]) -> _T:
     if errors:
         raise errors[0]
     return results[0]
+
+
+def load_client() -> None:
+    """Import the client library, which takes a third of a second: done while a broker starts anyway."""
+    importlib.import_module("aiokafka.admin")
 
 
 async def probe(connection: BrokerConnection, timeout: float = 10.0) -> int:  # noqa: ASYNC109
