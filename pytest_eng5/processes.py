@@ -197,7 +197,6 @@ class SupervisedProcess:
         environment = dict(os.environ if env is None else env)
         _require_program(words[0], environment)
         log_path = log_path.absolute()
-        log_path.parent.mkdir(parents=True, exist_ok=True)
         arguments = [sys.executable, "-I", str(Path(__file__).absolute()), "--watch", str(watch_pid)]
         arguments += ["--watch-identity", process_identity(watch_pid) or "gone", "--grace", str(grace)]
         arguments += ["--stop-grace", str(grace if stop_grace is None else stop_grace)]
@@ -308,7 +307,7 @@ def _spawn(
     arguments: list[str], environment: Mapping[str, str], log_path: Path, stdout_pipe: bool
 ) -> tuple[int, IO[str] | None]:
     """Start the supervisor in a session of its own; its process id, and the piped output if asked for."""
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    log = _open_log(log_path)
     null = os.open(os.devnull, os.O_RDONLY)
     read_end, write_end = os.pipe() if stdout_pipe else (-1, log)
     try:
@@ -330,6 +329,16 @@ def _spawn(
         for descriptor in {log, null, write_end}:
             os.close(descriptor)
     return pid, open(read_end, encoding="utf-8", errors="replace") if stdout_pipe else None  # noqa: PTH123
+
+
+def _open_log(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError as error:
+        from pytest_eng5.errors import InfrastructureError
+
+        raise InfrastructureError(f"the log cannot be written: {error.strerror}", where=str(path)) from error
 
 
 def _logged_status(log_path: Path, supervisor: int) -> int:

@@ -162,6 +162,12 @@ class TestStatus:
                 ["sleep", "1"], watch_pid=os.getpid(), log_path=tmp_path / "log", env={"PATH": str(tmp_path)}
             )
 
+    def test_log_that_cannot_be_written_is_an_error_that_names_it(self, tmp_path):
+        (tmp_path / "file").write_text("in the way")
+        with pytest.raises(InfrastructureError, match="the log cannot be written") as caught:
+            SupervisedProcess.start(["true"], watch_pid=os.getpid(), log_path=tmp_path / "file" / "log")
+        assert caught.value.where == str(tmp_path / "file" / "log")
+
     def test_program_that_cannot_be_executed(self, started, tmp_path):
         script = tmp_path / "broken"
         script.write_bytes(b"\x7fELF nonsense")

@@ -14,7 +14,7 @@ import platformdirs
 
 from pytest_eng5.brokers.errors import BrokerError, DiskFull
 
-__all__ = ["CACHE_VARIABLE", "cache_root", "disk_full_becomes_clear", "exclusive", "require_space"]
+__all__ = ["CACHE_VARIABLE", "cache_root", "clear_disk_errors", "exclusive", "require_space"]
 
 CACHE_VARIABLE = "ENG5_CACHE_DIR"
 
@@ -31,16 +31,9 @@ def exclusive(folder: Path) -> Iterator[None]:
 
     The lock is the kernel's (``flock``): it vanishes with its holder, so a killed session blocks nobody.
     """
-    with disk_full_becomes_clear(folder):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            file = (folder / "lock").open("w")
-        except PermissionError as error:
-            raise BrokerError(
-                f"the cache folder cannot be written ({error.strerror})",
-                where=str(folder),
-                fix=f"choose another one with the environment variable {CACHE_VARIABLE}",
-            ) from error
+    with clear_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "lock").open("w")
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -58,17 +51,22 @@ def require_space(folder: Path, needed: int, purpose: str) -> None:
 
 
 @contextlib.contextmanager
-def disk_full_becomes_clear(folder: Path) -> Iterator[None]:
-    """Turn "no space left" and "quota exceeded" inside the block into `DiskFull`."""
+def clear_disk_errors(folder: Path) -> Iterator[None]:
+    """Turn "no space left" inside the block into `DiskFull`, other refusals into `BrokerError`."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise DiskFull("no space left on the device", where=str(folder), fix=_space_fix()) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull("no space left on the device", where=str(folder), fix=_space_fix()) from error
+        raise BrokerError(
+            f"the folder cannot be written: {error}",
+            where=str(folder),
+            fix=f"allow writing there, or {_ELSEWHERE}",
+        ) from error
+
+
+_ELSEWHERE = f"move the cache ({CACHE_VARIABLE}) and the temporary folder (TMPDIR) elsewhere"
 
 
 def _space_fix() -> str:
-    return (
-        f"free some space, or move the cache ({CACHE_VARIABLE}) and the temporary folder (TMPDIR) elsewhere"
-    )
+    return f"free some space, or {_ELSEWHERE}"

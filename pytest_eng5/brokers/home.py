@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pytest_eng5.brokers.cache import disk_full_becomes_clear, require_space
+from pytest_eng5.brokers.cache import clear_disk_errors, require_space
 
 __all__ = ["make_home", "sweep_homes"]
 
@@ -21,7 +21,7 @@ _STALE_SECONDS = 3600.0
 def make_home(work_dir: Path | None) -> Path:
     """A fresh folder for one broker, under ``work_dir`` or the system's temporary folder."""
     parent = _parent(work_dir)
-    with disk_full_becomes_clear(parent):
+    with clear_disk_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
         require_space(parent, _ROOM, "the data of the embedded broker")
         return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))

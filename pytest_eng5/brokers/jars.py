@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_eng5.brokers.cache import cache_root, disk_full_becomes_clear, exclusive, require_space
+from pytest_eng5.brokers.cache import cache_root, clear_disk_errors, exclusive, require_space
 from pytest_eng5.brokers.errors import (
     OTHER_WAYS,
     ChecksumMismatch,
@@ -143,7 +143,7 @@ def _write_known_good(folder: Path, locked: LockedJars) -> None:
 
 def _complete(folder: Path, locked: LockedJars, report: Callable[[str], None], *, verify: bool) -> None:
     """Check what is there and fetch the rest; the caller holds the lock."""
-    with disk_full_becomes_clear(folder):
+    with clear_disk_errors(folder):
         (folder / "jars").mkdir(exist_ok=True)
         known = {} if verify else _known_good(folder)
         missing = []

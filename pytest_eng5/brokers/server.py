@@ -12,8 +12,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pytest_eng5.brokers.cache import CACHE_VARIABLE, disk_full_becomes_clear, exclusive
-from pytest_eng5.brokers.errors import BrokerError, BrokerStopped
+from pytest_eng5.brokers.cache import CACHE_VARIABLE, clear_disk_errors, exclusive
+from pytest_eng5.brokers.errors import OTHER_WAYS, BrokerError, BrokerStopped
 from pytest_eng5.brokers.jars import KafkaJars
 from pytest_eng5.brokers.java import Java
 from pytest_eng5.brokers.ports import LOOPBACK
@@ -159,14 +159,9 @@ def format_storage(java: Java, jars: KafkaJars, data_dir: Path) -> None:
     feature levels, the same for each cluster of a version, and one with random ids. So the tool runs once
     per version (0.9 s) and its first file is kept; the second is three lines of text with fresh ids.
     """
-    template = jars.cache / "format" / "bootstrap.checkpoint"
-    if not template.exists():
-        with exclusive(jars.cache):
-            if not template.exists():
-                _make_template(java, jars, template)
-    with disk_full_becomes_clear(data_dir):
+    with clear_disk_errors(data_dir):
         data_dir.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(template, data_dir / template.name)
+        _copy_template(java, jars, data_dir / "bootstrap.checkpoint")
         ids = {
             "version": "1",
             "node.id": str(_NODE_ID),
@@ -176,6 +171,18 @@ def format_storage(java: Java, jars: KafkaJars, data_dir: Path) -> None:
         write_properties(data_dir / "meta.properties", ids)
 
 
+def _copy_template(java: Java, jars: KafkaJars, target: Path) -> None:
+    template = jars.cache / "format" / target.name
+    if not template.exists():
+        if jars.cache.is_dir() and not os.access(jars.cache, os.W_OK):
+            _run_storage_tool(java, jars, target)  # nothing can be kept for later
+            return
+        with exclusive(jars.cache):
+            if not template.exists():
+                _run_storage_tool(java, jars, template)
+    shutil.copyfile(template, target)
+
+
 def _kafka_id() -> str:
     """A random id as Kafka writes it: 128 bits, URL-safe base64, no padding, no leading dash."""
     while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
@@ -183,14 +190,27 @@ def _kafka_id() -> str:
     return text
 
 
-def _make_template(java: Java, jars: KafkaJars, template: Path) -> None:
-    with disk_full_becomes_clear(jars.cache), tempfile.TemporaryDirectory(dir=jars.cache) as folder:
-        data_dir = Path(folder) / "data"
+def _run_storage_tool(java: Java, jars: KafkaJars, target: Path) -> None:
+    """Let Kafka format a storage somewhere and put its file of feature levels at ``target``."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="format-", dir=target.parent) as folder:
         # The ports are only written down here; nothing listens.
-        properties = write_properties(Path(folder) / "p", server_properties(str(data_dir), 9092, 9093))
-        tool = ["kafka.tools.StorageTool", "format", "-t", _kafka_id(), "-c", str(properties)]
-        answer = subprocess.run(
-            java_command(java, jars, tool),
+        write_properties(Path(folder) / "properties", server_properties("data", 9092, 9093))
+        _check_format(_format_command(java, jars), Path(folder), jars)
+        (Path(folder) / "data" / target.name).replace(target)
+
+
+def _format_command(java: Java, jars: KafkaJars) -> list[str]:
+    return java_command(
+        java, jars, ["kafka.tools.StorageTool", "format", "-t", _kafka_id(), "-c", "properties"]
+    )
+
+
+def _check_format(command: Sequence[str], folder: Path, jars: KafkaJars) -> None:
+    try:
+        subprocess.run(
+            command,
+            cwd=folder,
             env=java_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -198,12 +218,15 @@ def _make_template(java: Java, jars: KafkaJars, template: Path) -> None:
             text=True,
             errors="replace",
             timeout=_FORMAT_SECONDS,
-            check=False,
+            check=True,
         )
-        if answer.returncode != 0 or not (data_dir / template.name).exists():
-            raise BrokerStopped(
-                f"Kafka's StorageTool failed (exit {answer.returncode}):\n{answer.stdout.strip()[-2000:]}",
-                where=str(jars.origin),
-            )
-        template.parent.mkdir(exist_ok=True)
-        (data_dir / template.name).replace(template)
+    except subprocess.TimeoutExpired as error:
+        raise BrokerStopped(
+            f"Kafka's StorageTool did not end within {_FORMAT_SECONDS:g} s", where=str(jars.origin)
+        ) from error
+    except subprocess.CalledProcessError as error:
+        raise BrokerStopped(
+            f"Kafka's StorageTool failed (exit {error.returncode}):\n{error.stdout.strip()[-2000:]}",
+            where=str(jars.origin),
+            fix=OTHER_WAYS,
+        ) from error

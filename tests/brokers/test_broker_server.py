@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from pytest_eng5.brokers import BrokerError, BrokerStopped, DiskFull
 from pytest_eng5.brokers import server as server_module
-from pytest_eng5.brokers.cache import disk_full_becomes_clear, exclusive, require_space
+from pytest_eng5.brokers.cache import clear_disk_errors, exclusive, require_space
 from pytest_eng5.brokers.home import make_home, sweep_homes
 from pytest_eng5.brokers.jars import KafkaJars, fetched_jars
 from pytest_eng5.brokers.java import Java, find_java
@@ -162,7 +162,7 @@ class TestFormat:
         java, jars = find_java(), fetched_jars(print)
         format_storage(java, jars, tmp_path / "one")
         assert (copied_cache / "format" / "bootstrap.checkpoint").exists()
-        monkeypatch.setattr(server_module, "_make_template", None)
+        monkeypatch.setattr(server_module, "_run_storage_tool", None)
         format_storage(java, jars, tmp_path / "two")
         assert (tmp_path / "two" / "bootstrap.checkpoint").exists()
 
@@ -186,7 +186,32 @@ class TestFormat:
         ours = KafkaJars("1", jars.class_path, jars.origin, tmp_path / "cache")
         with pytest.raises(BrokerStopped, match=r"StorageTool failed \(exit 3\):\nsomething is wrong"):
             format_storage(Java(home, 25, "fake"), ours, tmp_path / "data")
-        assert not (tmp_path / "cache" / "format").exists()
+        assert list((tmp_path / "cache" / "format").iterdir()) == []
+
+    def test_a_tool_that_hangs_is_ended(self, jars, tmp_path, monkeypatch):
+        home = tmp_path / "java"
+        (home / "bin").mkdir(parents=True)
+        (home / "bin" / "java").write_text("#!/bin/sh\nexec sleep 600\n")
+        (home / "bin" / "java").chmod(0o755)
+        monkeypatch.setattr(server_module, "_FORMAT_SECONDS", 0.2)
+        ours = KafkaJars("1", jars.class_path, jars.origin, tmp_path / "cache")
+        with pytest.raises(BrokerStopped, match=r"did not end within 0\.2 s"):
+            format_storage(Java(home, 25, "fake"), ours, tmp_path / "data")
+
+    def test_a_cache_that_cannot_be_written_is_done_without(self, copied_cache, tmp_path, monkeypatch):
+        """As root nothing is unwritable, so the question is answered in its place."""
+        real = os.access
+        monkeypatch.setattr(
+            os,
+            "access",
+            lambda path, mode: not (path == copied_cache and mode == os.W_OK) and real(path, mode),
+        )
+        format_storage(find_java(), fetched_jars(print), tmp_path / "data")
+        assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
+            "bootstrap.checkpoint",
+            "meta.properties",
+        ]
+        assert not (copied_cache / "format").exists()
 
     def test_full_disk(self, jars, tmp_path, monkeypatch):
         def full(*_: object) -> None:
@@ -349,6 +374,28 @@ class TestCacheFolder:
     def test_enough_space_is_no_error(self, tmp_path):
         require_space(tmp_path, 1, "a byte")
 
-    def test_other_system_errors_stay_what_they_are(self, tmp_path):
-        with pytest.raises(FileNotFoundError), disk_full_becomes_clear(tmp_path):
-            raise FileNotFoundError(errno.ENOENT, "no")
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+    def test_a_full_disk_is_told(self, tmp_path, number):
+        with pytest.raises(DiskFull, match="no space left") as caught, clear_disk_errors(tmp_path):
+            raise OSError(number, os.strerror(number))
+        assert caught.value.where == str(tmp_path)
+
+    @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOTDIR])
+    def test_other_refusals_are_told_with_their_reason(self, tmp_path, number):
+        with pytest.raises(BrokerError, match=os.strerror(number)) as caught, clear_disk_errors(tmp_path):
+            raise OSError(number, os.strerror(number), "some file")
+        text = str(caught.value)
+        assert not isinstance(caught.value, DiskFull)
+        assert "some file" in text
+        assert "ENG5_CACHE_DIR" in text
+        assert "TMPDIR" in text
+
+    def test_a_file_in_the_way_of_the_cache(self, tmp_path):
+        (tmp_path / "cache").write_text("not a folder")
+        with pytest.raises(BrokerError, match="cannot be written"), exclusive(tmp_path / "cache"):
+            pass
+
+    def test_a_file_in_the_way_of_the_data(self, tmp_path):
+        (tmp_path / "work").write_text("not a folder")
+        with pytest.raises(BrokerError, match="cannot be written"):
+            make_home(tmp_path / "work")
