@@ -238,6 +238,7 @@ class TestWithKafka:
             own_broker().start()
         assert cache.ready
 
+    @pytest.mark.slow
     def test_a_failed_start_leaves_no_training_behind(self, copied_cache, own_broker, monkeypatch):
         real = embedded_module.server_properties
         monkeypatch.setattr(
