@@ -1,0 +1,139 @@
+"""The place where the captured events of one run arrive: its event logs and its account of what is in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pytest_eng5.contracts import (
+    AssessmentResultV1,
+    CJAssessmentCompletedV1,
+    CJAssessmentFailedV1,
+    EventEnvelope,
+    LLMComparisonResultV1,
+)
+from pytest_eng5.evidence import AppendOnlyLog, CapturedRecord, Rejection, RunFolder, Stream, encode_line
+
+__all__ = ["Account", "RunChannel"]
+
+Observer = Callable[[EventEnvelope], None]
+
+
+@dataclass
+class Account:
+    """What has been captured of a run so far; redeliveries count once.
+
+    Attributes:
+        expected: Comparisons that were asked for.
+        request_ids: Distinct request ids of callbacks, failed ones included.
+        cost_usd: Sum of the callbacks' own cost estimates.
+        failure: Reason of a failed event, in one line.
+    """
+
+    expected: int
+    request_ids: set[str] = field(default_factory=set)
+    failed: int = 0
+    cost_usd: float = 0.0
+    completed: bool = False
+    resulted: bool = False
+    failure: str | None = None
+    rejected: int = 0
+
+    @property
+    def comparisons(self) -> int:
+        """Distinct callbacks captured."""
+        return len(self.request_ids)
+
+    def missing(self) -> list[str]:
+        """What a clean run would still bring, in words; empty when everything is in."""
+        lacking = []
+        if self.comparisons < self.expected:
+            lacking.append(f"{self.expected - self.comparisons} of {self.expected} comparisons")
+        if not self.completed:
+            lacking.append("the completed event")
+        if not self.resulted:
+            lacking.append("the rich result")
+        return lacking
+
+
+class RunChannel:
+    """Takes the events that belong to one run, writes them to its logs, keeps its account.
+
+    All methods but :meth:`sync` run on the hub's event loop. Waiters are woken by :meth:`announce`, which the
+    hub calls after the lines are durable.
+
+    Args:
+        folder: The run folder.
+        batch_id: Entity id of the request.
+        essay_ids: Ids of the run's essays on the wire, all its own.
+        expected: Comparisons that were asked for.
+    """
+
+    def __init__(self, folder: RunFolder, batch_id: str, essay_ids: frozenset[str], expected: int) -> None:
+        self.folder = folder
+        self.batch_id = batch_id
+        self.essay_ids = essay_ids
+        self.account = Account(expected)
+        self.last_event = time.monotonic()
+        self.job_ids: set[str] = set()
+        self._logs = {stream: AppendOnlyLog(folder.stream(stream)) for stream in Stream}
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether the logs are closed: nothing may be written any more."""
+        return self._closed
+
+    def accept(self, stream: Stream, record: CapturedRecord, envelope: EventEnvelope) -> None:
+        """Log a valid event and count it."""
+        self._logs[stream].append(encode_line(record))
+        self._count(envelope)
+        self.last_event = time.monotonic()
+
+    def reject(self, record: CapturedRecord, rejection: Rejection) -> None:
+        """Log a record that is this run's, or may be, but cannot be taken at face value."""
+        self._logs[Stream.REJECTED].append(encode_line(record, rejection))
+        self.account.rejected += 1
+        self.last_event = time.monotonic()
+
+    def _count(self, envelope: EventEnvelope) -> None:
+        data, account = envelope.data, self.account
+        if isinstance(data, LLMComparisonResultV1):
+            if data.request_id not in account.request_ids:
+                account.request_ids.add(data.request_id)
+                account.cost_usd += data.cost_estimate
+                account.failed += data.is_error
+        elif isinstance(data, CJAssessmentCompletedV1):
+            account.completed = True
+        elif isinstance(data, AssessmentResultV1):
+            account.resulted = True
+        elif isinstance(data, CJAssessmentFailedV1):
+            account.failure = data.reason()
+
+    def sync(self) -> None:
+        """Make every appended line durable."""
+        for log in self._logs.values():
+            log.sync()
+
+    def announce(self) -> None:
+        """Wake whoever waits for this run."""
+        self._changed.set()
+
+    async def changed(self, seconds: float) -> bool:
+        """Wait for the next announcement; false if none came within that many seconds."""
+        try:
+            async with asyncio.timeout(max(seconds, 0)):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        self._changed.clear()
+        return True
+
+    def close(self) -> None:
+        """Close the logs; the account stays readable."""
+        self._closed = True
+        for log in self._logs.values():
+            log.close()
