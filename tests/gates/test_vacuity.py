@@ -49,6 +49,14 @@ def test_all_grades_unknown_is_the_vacuous_success_of_r14(limit, measured, full_
     all_say(limit, measured([None] * 12, full_round(12)), "12 of 12 anchors (a0, a1, a2, a3, a4, ..)")
 
 
+def test_five_names_are_shown_in_full(limit, measured) -> None:
+    metrics = measured([None] * 5, [(0, 1)])
+    assert (
+        judge(limit("ssr", min=0), metrics).reason
+        == "the grade of 5 of 5 anchors (a0, a1, a2, a3, a4) is unknown"
+    )
+
+
 def test_an_anchor_without_a_comparison(limit, measured) -> None:
     all_say(limit, measured(["A", "B", "C"], [(0, 1)]), "1 of 3 anchors (a2) took part in no comparison")
 
