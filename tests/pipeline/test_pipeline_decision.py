@@ -1,4 +1,4 @@
-"""The decision table, against an oracle that reads contract 7.5 line by line over the whole space of facts."""
+"""The decision table, against an oracle that reads contract 7.5 line by line over all facts."""
 
 from __future__ import annotations
 

@@ -239,7 +239,9 @@ def test_the_mocks_coin_is_the_parity_of_the_hash(prompt: str) -> None:
 
 
 def test_the_mocks_confidence_without_jitter_is_the_contracts() -> None:
-    assert default_judgement("x", LLMProviderSettings(mock_confidence_jitter=0)).confidence == pytest.approx(4.6)
+    assert default_judgement("x", LLMProviderSettings(mock_confidence_jitter=0)).confidence == pytest.approx(
+        4.6
+    )
 
 
 def test_the_book_counts_attempts_by_batch_and_starts_anew_on_registration() -> None:

@@ -100,9 +100,7 @@ def test_an_even_batch_pairs_everybody_in_its_first_wave() -> None:
     assert sorted(essay for pair in pairs for essay in pair) == list(range(24))
 
 
-@pytest.mark.parametrize(
-    ("counts", "sits_out"), [([1, 3, 1, 1, 1], 1), ([2, 2, 2], 0), ([0, 0, 1, 1, 0], 2)]
-)
+@pytest.mark.parametrize(("counts", "sits_out"), [([1, 3, 1, 1, 1], 1), ([2, 2, 2], 0), ([0, 0, 1, 1, 0], 2)])
 def test_with_an_odd_number_the_most_compared_essay_sits_out(counts: list[int], sits_out: int) -> None:
     pairs = coverage_pairs(counts, [0.0] * len(counts), set(), Random(1), WEIGHTS)
     assert len(pairs) == len(counts) // 2
