@@ -151,23 +151,11 @@ def _estimates(
     points = [float(point) for point in _from_scores(sample, wins, theta)]
     columns = [np.concatenate(column) for column in zip(*resampled, strict=True)] or [np.empty(0)] * 3
     pairs = len(theta) * (len(theta) - 1) // 2
-    tau_b, tau_a, ssr = (
-        fisher_interval(
-            columns[0],
-            points[0],
-            confidence,
-            pairs=pairs,
-            attainable=agreement.attainable_tau_b(sample.ranks),
-        ),
-        fisher_interval(
-            columns[1],
-            points[1],
-            confidence,
-            pairs=pairs,
-            attainable=agreement.attainable_tau_a(sample.ranks),
-        ),
-        reliability_interval(columns[2], points[2], confidence),
+    limits = agreement.attainable_tau_b(sample.ranks), agreement.attainable_tau_a(sample.ranks)
+    tau_b, tau_a = (
+        fisher_interval(columns[k], points[k], confidence, pairs=pairs, attainable=limits[k]) for k in (0, 1)
     )
+    ssr = reliability_interval(columns[2], points[2], confidence)
     simulated = [agreement.zero_wins(t) for t in simulated_wins(wins, theta, count, seed)]
     zero = percentile_interval(np.concatenate(simulated or [np.empty(0)]), confidence)
     return {
