@@ -1,0 +1,144 @@
+"""From the folders of a variant to its outcome; needs neither Kafka nor a judge."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from pytest_eng5.alignment import AlignmentData, AlignmentMetrics, ConvergenceError, alignment_metrics
+from pytest_eng5.errors import Eng5Error
+from pytest_eng5.evidence import EvidenceError, RunEvidence, VariantFolder, load_evidence
+from pytest_eng5.gates import Status, ThresholdLike, Verdict, judge
+from pytest_eng5.reports.checking import checked, crash
+from pytest_eng5.reports.outcome import Ledger, RunOutcome, VariantOutcome
+from pytest_eng5.reports.population import population
+from pytest_eng5.reports.verdict import decide
+
+__all__ = ["JUDGING_MODES", "evaluate_variant"]
+
+JUDGING_MODES = frozenset({"execute", "anchor-align-test"})
+"""Modes in which comparisons are made."""
+
+CONFIDENCE = 0.95
+
+
+def evaluate_variant(
+    root: Path,
+    thresholds: Sequence[ThresholdLike],
+    *,
+    repeats: int,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    expected_codes: frozenset[str] | None = None,
+) -> VariantOutcome:
+    """Check, measure and judge the recorded runs of a variant; every file is read once.
+
+    Args:
+        root: The variant's folder, which holds ``run-1`` to ``run-<repeats>``.
+        thresholds: Gates; each may ask for a confidence of its own.
+        repeats: How many runs there should be; one that is missing makes the outcome an ERROR.
+        bootstrap: Resamples for the intervals; 0 for none.
+        seed: Of the resampling.
+        expected_codes: For a negative test: it passes only if exactly these codes are found as errors.
+
+    Raises:
+        UsageError: A threshold names no known metric or has no bound.
+    """
+    loaded = [_load(VariantFolder(root).run(k).root, k) for k in range(1, repeats + 1)]
+    evidence = [item for item in loaded if isinstance(item, RunEvidence)]
+    runs = tuple(item if isinstance(item, RunOutcome) else _run(item, k) for k, item in enumerate(loaded, 1))
+    mode = evidence[0].plan.mode if evidence else "unknown"
+    judging = mode in JUDGING_MODES
+    found = _measure(evidence, bootstrap, seed, thresholds) if judging else "this mode judges nothing"
+    figures = found if isinstance(found, dict) else {}
+    problem = found if isinstance(found, str) else None
+    if not evidence:
+        problem = "no run can be read"
+    verdicts = tuple(_judge(threshold, figures, problem) for threshold in thresholds)
+    verdict, reasons = decide(runs, verdicts, expected_codes, problem if judging else None)
+    return VariantOutcome(
+        scenario=evidence[0].plan.scenario if evidence else root.parent.name,
+        variant=evidence[0].plan.variant if evidence else root.name,
+        mode=mode,
+        root=root,
+        runs=runs,
+        alignment=figures.get(CONFIDENCE),
+        verdicts=verdicts,
+        verdict=verdict,
+        reasons=reasons,
+        not_computed=problem,
+        expected_codes=expected_codes,
+    )
+
+
+def _load(root: Path, repeat: int) -> RunEvidence | RunOutcome:
+    if not root.is_dir():
+        return RunOutcome(repeat, root, problem=f"run-{repeat} was not made: there is no folder {root.name}")
+    try:
+        return load_evidence(root)
+    except EvidenceError as error:
+        problem = f"run-{repeat} cannot be read: {str(error).splitlines()[0]}"
+        return RunOutcome(repeat, root, problem=problem, findings=(crash("manifest", root.name, error),))
+
+
+def _run(evidence: RunEvidence, repeat: int) -> RunOutcome:
+    distinct = [event.comparison for event in evidence.distinct_comparisons]
+    failed = sum(data.is_error for data in distinct)
+    return RunOutcome(
+        repeat=repeat,
+        root=evidence.folder.root,
+        plan=evidence.plan,
+        ending=evidence.ending,
+        findings=checked(evidence),
+        ledger=Ledger(
+            planned=evidence.plan.planned_comparisons if evidence.plan.mode in JUDGING_MODES else 0,
+            succeeded=len(evidence.succeeded),
+            failed=failed,
+            unusable=len(distinct) - failed - len(evidence.succeeded),
+        ),
+        cost_usd=math.fsum(data.cost_estimate for data in distinct),
+        judges=tuple(sorted({(data.provider, data.model) for data in distinct})),
+    )
+
+
+def _measure(
+    evidence: Sequence[RunEvidence], bootstrap: int, seed: int, thresholds: Sequence[ThresholdLike]
+) -> dict[float, AlignmentMetrics] | str:
+    """Figures by confidence: the usual one, and those that thresholds ask for; or why there are none."""
+    wanted = {CONFIDENCE, *(confidence_of(threshold) for threshold in thresholds)}
+    try:
+        data: AlignmentData = population(evidence)
+        measure = partial(alignment_metrics, data, bootstrap=bootstrap, seed=seed)
+        return {confidence: measure(confidence=confidence) for confidence in sorted(wanted)}
+    except (Eng5Error, ConvergenceError) as error:
+        return str(error).splitlines()[0]
+
+
+def confidence_of(threshold: ThresholdLike) -> float:
+    """The confidence that a threshold asks for, else that of every report."""
+    value = getattr(threshold, "confidence", None)
+    return CONFIDENCE if value is None else float(value)
+
+
+def _judge(threshold: ThresholdLike, figures: dict[float, AlignmentMetrics], problem: str | None) -> Verdict:
+    metrics = figures.get(confidence_of(threshold))
+    return _unmeasured(threshold, problem or "unknown") if metrics is None else judge(threshold, metrics)
+
+
+def _unmeasured(threshold: ThresholdLike, problem: str) -> Verdict:
+    return Verdict(
+        metric=threshold.metric,
+        status=Status.FAIL,
+        message=f"FAIL {threshold.metric} not measured: {problem}",
+        hint="a gate never passes on what was not measured",
+        value=math.nan,
+        low=None,
+        high=None,
+        minimum=threshold.min,
+        maximum=threshold.max,
+        attainable=None,
+        comparisons=0,
+        reason=problem,
+    )

@@ -1,0 +1,66 @@
+"""The last step of a run: artefact, its schema, findings and manifest, each written once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from pytest_eng5.evidence import (
+    Finding,
+    RunEnding,
+    RunEvidence,
+    RunFolder,
+    artefact_json_schema,
+    load_evidence,
+    write_artefact,
+    write_findings,
+    write_json,
+    write_manifest,
+)
+from pytest_eng5.reports.artefact import build_artefact
+from pytest_eng5.reports.checking import checked, crash
+
+__all__ = ["finalise_run"]
+
+T = TypeVar("T")
+
+
+def finalise_run(root: Path, ending: RunEnding) -> None:
+    """Write everything that is derived from the evidence of a run that has ended, whichever way.
+
+    The event logs must be closed. Nothing that was captured is touched. If a step raises, the others are
+    still done and the exception becomes a finding ``CHECK-CRASHED``. The check ``manifest`` is left out,
+    because it looks at the finished folder.
+
+    Args:
+        root: The run folder, with its ``plan.json``.
+        ending: How the run ended.
+
+    Raises:
+        OSError: Findings or manifest cannot be written, for want of space or rights.
+    """
+    folder = RunFolder(root)
+    findings: list[Finding] = []
+    evidence = _try(findings, "reading the evidence", lambda: load_evidence(root, ending))
+    _try(findings, "writing the schema", lambda: write_json(folder.schema, artefact_json_schema()))
+    if evidence is not None:
+        found = evidence
+        _try(findings, "writing the artefact", lambda: _write_artefact(folder, found, ending))
+        findings += _try(findings, "checking", lambda: checked(found, without=("manifest",))) or ()
+    try:
+        write_findings(folder.findings, findings)
+    finally:
+        write_manifest(root, folder.manifest)
+
+
+def _write_artefact(folder: RunFolder, evidence: RunEvidence, ending: RunEnding) -> None:
+    write_artefact(folder.artefact(evidence.plan.mode), build_artefact(evidence, ending))
+
+
+def _try(findings: list[Finding], doing: str, step: Callable[[], T]) -> T | None:
+    try:
+        return step()
+    except Exception as error:  # evidence must not be lost to a fault in what is derived from it
+        findings.append(crash("schema", doing, error))
+        return None

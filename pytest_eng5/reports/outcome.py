@@ -1,0 +1,231 @@
+"""What became of a variant: its runs, findings, figures, gates and the verdict over all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from pytest_eng5.alignment import AlignmentMetrics, MetricValue
+from pytest_eng5.evidence import Finding, RunEnding, RunPlan
+from pytest_eng5.gates import Verdict
+
+__all__ = ["Ledger", "Outcome", "RunOutcome", "VariantOutcome"]
+
+
+class Outcome(StrEnum):
+    """Verdict over a variant, best to worst."""
+
+    PASS = "PASS"
+    UNDECIDED = "UNDECIDED"
+    FAIL = "FAIL"
+    ERROR = "ERROR"
+
+    @classmethod
+    def worst(cls, outcomes: Iterable[Outcome]) -> Outcome:
+        """The worst of several, ``PASS`` of none."""
+        order = list(cls)
+        return max(outcomes, key=order.index, default=cls.PASS)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Where the planned comparisons went, distinct request ids only.
+
+    Attributes:
+        planned: Comparisons that the plan asks for.
+        succeeded: A winner between two essays of the plan.
+        failed: The judge or its provider reported an error.
+        unusable: A winner, but not between two different essays of the plan.
+        missing: Planned comparisons that nothing was heard of.
+        extra: Callbacks beyond the plan, such as repeats of failed comparisons.
+    """
+
+    planned: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    unusable: int = 0
+
+    @property
+    def missing(self) -> int:
+        """Planned comparisons without a callback."""
+        return max(self.planned - self.observed, 0)
+
+    @property
+    def extra(self) -> int:
+        """Callbacks beyond the plan."""
+        return max(self.observed - self.planned, 0)
+
+    @property
+    def observed(self) -> int:
+        """Distinct callbacks."""
+        return self.succeeded + self.failed + self.unusable
+
+    def __add__(self, other: Ledger) -> Ledger:
+        """The ledger of two runs together."""
+        return Ledger(
+            self.planned + other.planned,
+            self.succeeded + other.succeeded,
+            self.failed + other.failed,
+            self.unusable + other.unusable,
+        )
+
+    def to_dict(self) -> dict[str, int]:
+        """All counts by name."""
+        return {**asdict(self), "missing": self.missing, "extra": self.extra}
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """One run of a variant.
+
+    Attributes:
+        root: Its folder.
+        plan: ``None`` if the folder cannot be read.
+        ending: ``None`` if the run was killed before it could say, or cannot be read.
+        cost_usd: As reported in the callbacks, ``None`` if the run cannot be read.
+        judges: (provider, model) of the callbacks.
+        problem: Why the folder cannot be read, in one sentence.
+    """
+
+    repeat: int
+    root: Path
+    plan: RunPlan | None = None
+    ending: RunEnding | None = None
+    findings: tuple[Finding, ...] = ()
+    ledger: Ledger = field(default_factory=Ledger)
+    cost_usd: float | None = None
+    judges: tuple[tuple[str, str], ...] = ()
+    problem: str | None = None
+
+    @property
+    def batch_uuid(self) -> str | None:
+        """Batch uuid, if the plan could be read."""
+        return self.plan.batch_uuid if self.plan else None
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why no verdict can be given about this run: infrastructure, not the judge; else ``None``."""
+        if self.problem is not None:
+            return self.problem
+        if self.ending is None:
+            return f"run-{self.repeat} was killed before it could end"
+        if self.ending.reason.is_infrastructure:
+            return f"run-{self.repeat} ended with {self.ending.reason.value}: {self.ending.detail}"
+        return None
+
+    def findings_of(self, check: str) -> tuple[Finding, ...]:
+        """Findings of one check."""
+        return tuple(finding for finding in self.findings if finding.check == check)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able values."""
+        return {
+            "repeat": self.repeat,
+            "folder": self.root.name,
+            "batch_uuid": self.batch_uuid,
+            "ending": self.ending.model_dump(mode="json") if self.ending else None,
+            "problem": self.problem,
+            "ledger": self.ledger.to_dict(),
+            "cost_usd": self.cost_usd,
+            "judges": [{"provider": provider, "model": model} for provider, model in self.judges],
+            "findings": [finding.model_dump(mode="json", exclude_none=True) for finding in self.findings],
+        }
+
+
+@dataclass(frozen=True)
+class VariantOutcome:
+    """A variant with all its runs.
+
+    Attributes:
+        root: The variant's folder.
+        alignment: Figures pooled over the runs, ``None`` for modes that judge nothing and if they could
+            not be computed.
+        not_computed: Why there are no figures.
+        verdicts: One per threshold, in their order.
+        verdict: The worst of runs, findings and thresholds.
+        reasons: Why the verdict is not PASS, one sentence each.
+        expected_codes: Finding codes that must appear, for a negative test.
+    """
+
+    scenario: str
+    variant: str
+    mode: str
+    root: Path
+    runs: tuple[RunOutcome, ...]
+    alignment: AlignmentMetrics | None
+    verdicts: tuple[Verdict, ...]
+    verdict: Outcome
+    reasons: tuple[str, ...] = ()
+    not_computed: str | None = None
+    expected_codes: frozenset[str] | None = None
+
+    @property
+    def metrics(self) -> dict[str, MetricValue]:
+        """Every figure by name; NaN where undefined."""
+        return dict(self.alignment.values) if self.alignment else {}
+
+    @property
+    def ledger(self) -> Ledger:
+        """Comparisons of all runs together."""
+        return reduce(Ledger.__add__, (run.ledger for run in self.runs), Ledger())
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Reported cost of all runs; ``None`` if one of them cannot be read."""
+        costs = [run.cost_usd for run in self.runs]
+        known = [cost for cost in costs if cost is not None]
+        return math.fsum(known) if known and len(known) == len(costs) else None
+
+    @property
+    def judges(self) -> tuple[tuple[str, str], ...]:
+        """(provider, model) really seen in callbacks, sorted."""
+        return tuple(sorted({judge for run in self.runs for judge in run.judges}))
+
+    @property
+    def batch_uuids(self) -> tuple[str, ...]:
+        """Batch uuids of the runs that can be read."""
+        return tuple(run.batch_uuid for run in self.runs if run.batch_uuid)
+
+    @property
+    def endings(self) -> tuple[RunEnding | None, ...]:
+        """How each run ended."""
+        return tuple(run.ending for run in self.runs)
+
+    @property
+    def plan(self) -> RunPlan | None:
+        """The first readable plan: prompts, judge and anchors are those of every run."""
+        return next((run.plan for run in self.runs if run.plan), None)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Findings of all runs."""
+        return tuple(finding for run in self.runs for finding in run.findings)
+
+    @property
+    def error_codes(self) -> frozenset[str]:
+        """Codes of all findings that are errors."""
+        return frozenset(finding.code for finding in self.findings if finding.severity == "error")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able values; undefined numbers are ``None``."""
+        return {
+            "scenario": self.scenario,
+            "variant": self.variant,
+            "mode": self.mode,
+            "verdict": self.verdict.value,
+            "reasons": list(self.reasons),
+            "expected_codes": None if self.expected_codes is None else sorted(self.expected_codes),
+            "comparisons": self.ledger.to_dict(),
+            "cost_usd": self.cost_usd,
+            "judges": [{"provider": provider, "model": model} for provider, model in self.judges],
+            "batch_uuids": list(self.batch_uuids),
+            "verdicts": [verdict.to_dict() for verdict in self.verdicts],
+            "alignment": self.alignment.to_dict() if self.alignment else None,
+            "not_computed": self.not_computed,
+            "runs": [run.to_dict() for run in self.runs],
+        }
