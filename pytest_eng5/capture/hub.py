@@ -81,7 +81,7 @@ class CaptureHub:
         Raises:
             CaptureError: The broker does not answer or lacks a topic.
         """
-        from aiokafka import AIOKafkaConsumer, TopicPartition
+        from aiokafka import AIOKafkaConsumer
         from aiokafka.errors import KafkaError
 
         self._consumer = AIOKafkaConsumer(
@@ -95,7 +95,7 @@ class CaptureHub:
         )
         try:
             await self._consumer.start()
-            partitions = await self._partitions(TopicPartition)
+            partitions = await self._partitions()
             self._consumer.assign(partitions)
             ends = await self._consumer.end_offsets(partitions)
             for partition, offset in ends.items():
@@ -110,20 +110,25 @@ class CaptureHub:
             ) from error
         self._task = asyncio.create_task(self._run(), name="eng5-capture")
 
-    async def _partitions(self, topic_partition: Any) -> list[Any]:
-        known = await self._consumer.topics()
-        absent = sorted(set(self._events) - set(known))
+    async def _partitions(self) -> list[Any]:
+        from aiokafka import TopicPartition
+        from aiokafka.admin import AIOKafkaAdminClient
+
+        admin = AIOKafkaAdminClient(**self._arguments, request_timeout_ms=_REQUEST_MS)
+        try:
+            await admin.start()
+            described = await admin.describe_topics(list(self._events))
+        finally:
+            await admin.close()
+        numbers = {topic["topic"]: [part["partition"] for part in topic["partitions"]] for topic in described}
+        absent = sorted(topic for topic in self._events if not numbers.get(topic))
         if absent:
             raise CaptureError(
                 f"the broker has no topic {', '.join(absent)}",
                 where=str(self._arguments.get("bootstrap_servers")),
                 fix="start the pipeline that owns the topics, or create them",
             )
-        return [
-            topic_partition(topic, number)
-            for topic in self._events
-            for number in sorted(self._consumer.partitions_for_topic(topic) or ())
-        ]
+        return [TopicPartition(topic, number) for topic in self._events for number in sorted(numbers[topic])]
 
     def register(self, channel: RunChannel) -> None:
         """Route the events of a run to its channel from now on."""

@@ -1,0 +1,47 @@
+"""Runs: inventory, request, one handler per mode, and the campaign that performs many at once."""
+
+from __future__ import annotations
+
+from pytest_eng5.runner.campaign import Campaign
+from pytest_eng5.runner.claims import Claim, Claims
+from pytest_eng5.runner.composition import compose_plan, compose_request, qualities, simulation
+from pytest_eng5.runner.errors import InputError, LiveRunRefused, PipelineDied, RunnerError
+from pytest_eng5.runner.execution import perform_run
+from pytest_eng5.runner.handlers import HANDLER_MAP, AnchorAlignHandler, ModeHandlerProtocol, exit_code
+from pytest_eng5.runner.inventory import Essay, Inventory, read_inventory, read_source
+from pytest_eng5.runner.pipeline_process import PipelineUrls, ReferencePipeline
+from pytest_eng5.runner.resources import Finalise, Resources, open_resources
+from pytest_eng5.runner.settings import Environment, RunnerPaths, RunnerSettings, RunSpec, deadlines_for
+
+__all__ = [
+    "HANDLER_MAP",
+    "AnchorAlignHandler",
+    "Campaign",
+    "Claim",
+    "Claims",
+    "Environment",
+    "Essay",
+    "Finalise",
+    "InputError",
+    "Inventory",
+    "LiveRunRefused",
+    "ModeHandlerProtocol",
+    "PipelineDied",
+    "PipelineUrls",
+    "ReferencePipeline",
+    "Resources",
+    "RunSpec",
+    "RunnerError",
+    "RunnerPaths",
+    "RunnerSettings",
+    "compose_plan",
+    "compose_request",
+    "deadlines_for",
+    "exit_code",
+    "open_resources",
+    "perform_run",
+    "qualities",
+    "read_inventory",
+    "read_source",
+    "simulation",
+]
