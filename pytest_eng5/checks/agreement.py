@@ -1,0 +1,137 @@
+"""Rule SCHEMA-ARTEFACT, second half: the artefact says what the event logs say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from pytest_eng5.checks.drafting import essay_ids, finding
+from pytest_eng5.checks.wording import clip, listed, short_id
+from pytest_eng5.contracts import LLMComparisonResultV1
+from pytest_eng5.evidence import Finding, RunEvidence
+
+__all__ = ["check_agreement"]
+
+_HINT = "the artefact is derived, the event logs are the evidence: write the artefact again from the logs"
+_COMPARED = ("status", "essay_a_id", "essay_b_id", "winner_id", "loser_id", "provider", "model")
+
+Document = dict[str, Any]
+Difference = tuple[str, str, str | None]
+"""What differs, where in the artefact, and the request concerned."""
+
+
+def check_agreement(evidence: RunEvidence, document: Document, name: str) -> Iterator[Finding]:
+    """SCHEMA-ARTEFACT: ids, comparisons and counts of the artefact are those of plan and event logs.
+
+    Args:
+        evidence: The run.
+        document: The artefact, which satisfies its schema.
+        name: Its file name.
+    """
+    for rule in (_identity, _inputs, _requests, _comparisons, _counts):
+        for text, field, request in rule(evidence, document):
+            yield finding(
+                "SCHEMA-ARTEFACT",
+                f"the artefact disagrees with the evidence: {text}",
+                hint=_HINT,
+                field=field,
+                request_id=request,
+                evidence=name,
+            )
+
+
+def _identity(evidence: RunEvidence, document: Document) -> Iterator[Difference]:
+    """It names the run of the plan."""
+    plan = evidence.plan
+    for key, expected in (
+        ("batch_uuid", plan.batch_uuid),
+        ("correlation_id", plan.correlation_id),
+        ("planned_comparisons", plan.planned_comparisons),
+        ("runner_mode", plan.mode),
+    ):
+        actual = document["metadata"][key]
+        if actual != expected:
+            yield f"{key} is {clip(actual)}, planned was {clip(expected)}", f"/metadata/{key}", None
+
+
+def _inputs(evidence: RunEvidence, document: Document) -> Iterator[Difference]:
+    """It lists the planned essays."""
+    inputs = document["inputs"]
+    listed_ids = {essay["essay_id"] for key in ("anchors", "students") for essay in inputs.get(key, ())}
+    differing = sorted(listed_ids ^ evidence.essays.keys())
+    if differing:
+        names = listed([short_id(essay) for essay in differing])
+        yield f"its inputs and the plan differ in {names}", "/inputs", None
+
+
+def _requests(evidence: RunEvidence, document: Document) -> Iterator[Difference]:
+    """It holds every distinct callback once, and no other."""
+    held = Counter(row["request_id"] for row in document.get("llm_comparisons", ()))
+    captured = {event.comparison.request_id for event in evidence.distinct_comparisons}
+    for request in sorted(captured - held.keys()):
+        yield f"request {short_id(request)} is not in it", "/llm_comparisons", request
+    for request in sorted(held.keys() - captured):
+        yield f"request {short_id(request)} was never captured", "/llm_comparisons", request
+    for request, count in sorted(held.items()):
+        if count > 1:
+            yield f"request {short_id(request)} is in it {count} times", "/llm_comparisons", request
+
+
+def _comparisons(evidence: RunEvidence, document: Document) -> Iterator[Difference]:
+    """Each comparison has the essays, outcome and judge of its callback; of conflicting ones, of either."""
+    captured: dict[str, list[LLMComparisonResultV1]] = {}
+    for event in evidence.comparisons:
+        captured.setdefault(event.comparison.request_id, []).append(event.comparison)
+    for index, row in enumerate(document.get("llm_comparisons", ())):
+        candidates = [_facts(callback) for callback in captured.get(row["request_id"], ())]
+        if not candidates:
+            continue
+        differing = [_differing(row, facts) for facts in candidates]
+        if all(differing):
+            pointer = f"/llm_comparisons/{index}/{differing[0][0]}"
+            text = f"request {short_id(row['request_id'])} has another {listed(differing[0])}"
+            yield text, pointer, row["request_id"]
+
+
+def _facts(callback: LLMComparisonResultV1) -> dict[str, str | None]:
+    values = (
+        "succeeded" if callback.is_success else "failed",
+        callback.metadata_text("essay_a_id"),
+        callback.metadata_text("essay_b_id"),
+        callback.winner_id,
+        callback.loser_id,
+        callback.provider,
+        callback.model,
+    )
+    return dict(zip(_COMPARED, values, strict=True))
+
+
+def _differing(row: Document, facts: dict[str, str | None]) -> list[str]:
+    """Fields with another value; a winner may be left out where the callback's ids are of no use."""
+    usable = facts["essay_a_id"] != facts["essay_b_id"]
+    optional = () if usable else ("winner_id", "loser_id")
+    return [
+        key
+        for key, value in facts.items()
+        if row.get(key) != value and not (row.get(key) is None and key in optional)
+    ]
+
+
+def _counts(evidence: RunEvidence, document: Document) -> Iterator[Difference]:
+    """Its numbers of comparisons, in total and per essay, are those of the callbacks.
+
+    Per essay either all comparisons or those with a winner may be counted.
+    """
+    observed = document["validation"]["runner_status"]["observed_events"]["llm_comparisons"]
+    callbacks = [event.comparison for event in evidence.distinct_comparisons]
+    if observed != len(callbacks):
+        field = "/validation/runner_status/observed_events/llm_comparisons"
+        yield f"{observed} comparisons observed, {len(callbacks)} are in the logs", field, None
+    made = Counter(essay for callback in callbacks for essay in essay_ids(callback))
+    won = Counter(essay for event in evidence.succeeded for essay in essay_ids(event.comparison))
+    for index, row in enumerate(document.get("bt_summary", ())):
+        essay, count = row["essay_id"], row["comparison_count"]
+        if not won[essay] <= count <= made[essay]:
+            text = f"{count} comparisons of essay {short_id(essay)}, the logs hold {made[essay]}"
+            yield text, f"/bt_summary/{index}/comparison_count", None

@@ -1,0 +1,82 @@
+"""Rules about prompt hashes (contract section 3.2).
+
+The prompt holds both essays in their order, so that within a run an ordered pair and its hash determine each
+other. Only that is judged here: hashing the prompt again needs its text, which a run folder does not hold.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from pytest_eng5.checks.drafting import about, essay_ids
+from pytest_eng5.checks.views import is_of_run
+from pytest_eng5.checks.wording import short_id
+from pytest_eng5.contracts import PROMPT_HASH
+from pytest_eng5.evidence import CapturedEvent, Finding, RunEvidence
+
+__all__ = ["check_hashes"]
+
+_FIELD = "/data/request_metadata/prompt_sha256"
+
+
+def check_hashes(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> Iterator[Finding]:
+    """META-HASH-COLLISION, META-HASH-MISMATCH: one ordered pair, one hash, and the reverse.
+
+    Callbacks whose ids or hash are missing, malformed or unknown are left to the rules about those.
+    """
+    usable = [
+        (event, pair, digest)
+        for event in callbacks
+        if (found := _pair_and_hash(evidence, event))
+        for pair, digest in [found]
+    ]
+    by_hash: dict[str, list[tuple[CapturedEvent, tuple[str, ...]]]] = {}
+    by_prompt: dict[tuple[object, ...], list[tuple[CapturedEvent, str]]] = {}
+    for event, pair, digest in usable:
+        by_hash.setdefault(digest, []).append((event, pair))
+        by_prompt.setdefault((*pair, *_hashing(event)), []).append((event, digest))
+    for same_hash in by_hash.values():
+        yield from _collisions(same_hash)
+    for same_prompt in by_prompt.values():
+        yield from _mismatches(same_prompt)
+
+
+def _pair_and_hash(evidence: RunEvidence, event: CapturedEvent) -> tuple[tuple[str, ...], str] | None:
+    pair, digest = essay_ids(event.comparison), event.comparison.metadata_text("prompt_sha256")
+    if digest is None or not PROMPT_HASH.fullmatch(digest) or len(set(pair)) != 2:
+        return None
+    return (pair, digest) if all(is_of_run(evidence, essay) for essay in pair) else None
+
+
+def _hashing(event: CapturedEvent) -> tuple[object, ...]:
+    """What else decides the hash: errors hash anew, with a suffix that depends on the provider (3.3)."""
+    callback = event.comparison
+    return ("success",) if callback.is_success else ("error", callback.provider)
+
+
+def _collisions(same_hash: Sequence[tuple[CapturedEvent, tuple[str, ...]]]) -> Iterator[Finding]:
+    """META-HASH-COLLISION: no other pair, and not the same pair reversed, has this hash."""
+    first, pair = same_hash[0]
+    hint = "prompts differ, so hashes must: one of the callbacks carries the ids or the hash of another one"
+    told = {pair}
+    for event, other in same_hash[1:]:
+        if other in told:
+            continue
+        told.add(other)
+        kind = "the same essays reversed" if set(other) == set(pair) else "another pair"
+        text = f"same prompt hash as request {short_id(first.comparison.request_id)}, but {kind}"
+        yield about(event, "META-HASH-COLLISION", text, hint=hint, field=_FIELD)
+
+
+def _mismatches(same_prompt: Sequence[tuple[CapturedEvent, str]]) -> Iterator[Finding]:
+    """META-HASH-MISMATCH: callbacks about the same ordered pair have the hash that most of them have."""
+    counts = Counter(digest for _, digest in same_prompt)
+    usual = counts.most_common(1)[0][0]
+    if len(counts) == 1:
+        return
+    hint = "the essays' texts, the rubric or the instructions changed during the run, or the hash was altered"
+    for event, digest in same_prompt:
+        if digest != usual:
+            text = f"prompt hash {digest[:12]}.. differs from {usual[:12]}.. of the same ordered pair"
+            yield about(event, "META-HASH-MISMATCH", text, hint=hint, field=_FIELD)

@@ -1,0 +1,85 @@
+"""Check ``manifest``: the run folder is, byte for byte, what was written (design section 6)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pytest_eng5.checks.drafting import finding
+from pytest_eng5.evidence import EvidenceError, Finding, RunEvidence, checksum_of, verify
+
+__all__ = ["check_manifest", "load_document"]
+
+_CODES = {"changed": "MANIFEST-HASH", "missing": "MANIFEST-MISSING", "unlisted": "MANIFEST-UNLISTED"}
+_HINTS = {
+    "changed": "the file was altered after the run: restore it, or run again",
+    "missing": "the file was removed after the run: restore it, or run again",
+    "unlisted": "keep notes outside the run folder; if the file belongs to the run, the manifest is outdated",
+}
+_BLANKS = ("", "0" * 64)
+"""What stood in for the checksum while it was computed: ours, and the old stub writer's (contract 10.7)."""
+
+
+def check_manifest(evidence: RunEvidence) -> list[Finding]:
+    """All findings about the integrity of the run folder."""
+    return [*check_files(evidence), *check_checksum(evidence)]
+
+
+def check_files(evidence: RunEvidence) -> Iterator[Finding]:
+    """MANIFEST-HASH, MANIFEST-MISSING, MANIFEST-UNLISTED: manifest and folder hold the same files."""
+    try:
+        problems = verify(evidence.folder.root, evidence.folder.manifest)
+    except (EvidenceError, OSError) as error:
+        text = f"the files of the run cannot be compared with manifest.json: {_first_line(error)}"
+        yield finding(
+            "MANIFEST-MISSING", text, hint="without a readable manifest nothing is proven: run again"
+        )
+        return
+    for problem in problems:
+        text = f"{problem.path}: {problem.detail}"
+        yield finding(_CODES[problem.kind], text, hint=_HINTS[problem.kind], evidence=problem.path)
+
+
+def _first_line(error: Exception) -> str:
+    text = error.what if isinstance(error, EvidenceError) else str(error)
+    return text.partition("\n")[0]
+
+
+def load_document(path: Path) -> Any:
+    """A JSON document exactly as its checksum was computed over it; ``None`` if it cannot be read."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def check_checksum(evidence: RunEvidence) -> Iterator[Finding]:
+    """ARTEFACT-CHECKSUM: the artefact carries the SHA-256 of itself, by either convention.
+
+    An artefact that is absent or no JSON object is left to check ``schema``.
+    """
+    path = evidence.folder.artefact(evidence.plan.mode)
+    document = load_document(path)
+    validation = document.get("validation") if isinstance(document, dict) else None
+    if not isinstance(validation, dict):
+        return
+    stored = validation.get("artefact_checksum")
+    if stored in _checksums(document):
+        return
+    state = "has no checksum" if not stored else "does not have the checksum that it states"
+    yield finding(
+        "ARTEFACT-CHECKSUM",
+        f"the artefact {state}",
+        hint="the artefact was altered after the run; the event logs do not depend on it: judge them again",
+        field="/validation/artefact_checksum",
+        evidence=path.name,
+    )
+
+
+def _checksums(document: dict[str, Any]) -> set[str]:
+    try:
+        return {checksum_of(document, blank) for blank in _BLANKS}
+    except (ValueError, TypeError, RecursionError):
+        return set()

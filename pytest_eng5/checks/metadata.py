@@ -1,0 +1,117 @@
+"""Check ``metadata``: what every callback must carry, hop by hop (contract sections 2.3 and 3).
+
+Works on distinct callbacks, successes and errors alike.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pytest_eng5.checks.attribution import check_attribution
+from pytest_eng5.checks.correlation import check_correlation
+from pytest_eng5.checks.drafting import Observation, about, tallied
+from pytest_eng5.checks.dropped import check_dropped
+from pytest_eng5.checks.hashes import check_hashes
+from pytest_eng5.checks.views import distinct, is_of_run
+from pytest_eng5.checks.wording import clip, plural
+from pytest_eng5.contracts import PROMPT_HASH
+from pytest_eng5.evidence import CapturedEvent, Finding, RunEvidence
+
+__all__ = ["REQUIRED", "check_metadata"]
+
+REQUIRED = ("essay_a_id", "essay_b_id", "prompt_sha256", "bos_batch_id")
+"""Keys without which a callback cannot be used."""
+
+Callbacks = Sequence[CapturedEvent]
+
+
+def check_metadata(evidence: RunEvidence) -> list[Finding]:
+    """All findings about the metadata of callbacks and results."""
+    callbacks = distinct(evidence)
+    return [
+        *check_missing(callbacks),
+        *check_malformed(evidence, callbacks),
+        *check_unknown_essays(evidence, callbacks),
+        *check_same_essay(callbacks),
+        *check_hashes(evidence, callbacks),
+        *check_correlation(evidence, callbacks),
+        *check_dropped(evidence, callbacks),
+        *check_attribution(evidence, callbacks),
+    ]
+
+
+def _values(event: CapturedEvent) -> dict[str, Any]:
+    return event.comparison.request_metadata
+
+
+def check_missing(callbacks: Callbacks) -> list[Finding]:
+    """META-MISSING: both essay ids, the prompt hash and the batch id are there; null counts as absent."""
+    hint = "the comparison cannot be used; look where request_metadata is passed on without this key"
+    seen: Iterator[Observation] = (
+        (f"{key} absent", event, f"/data/request_metadata/{key}")
+        for event in callbacks
+        for key in REQUIRED
+        if _values(event).get(key) is None
+    )
+    return tallied("META-MISSING", seen, callbacks, hint)
+
+
+def check_malformed(evidence: RunEvidence, callbacks: Callbacks) -> list[Finding]:
+    """META-MALFORMED: required values are texts, hashes hexadecimal, batch ids the run's own.
+
+    ``cj_batch_id`` is the CJ service's own number of the batch: one batch, one number.
+    """
+    hint = "compare the value with contract section 3.1; the producer or a hop before it altered the value"
+    jobs = Counter(
+        repr(_values(event)["cj_batch_id"]) for event in callbacks if "cj_batch_id" in _values(event)
+    )
+    job = max(sorted(jobs), key=lambda name: jobs[name], default="")
+    seen: list[Observation] = []
+    for event in callbacks:
+        values = _values(event)
+        problems = [
+            (key, problem)
+            for key in REQUIRED
+            if values.get(key) is not None and (problem := _malformed(evidence, key, values[key]))
+        ]
+        if "cj_batch_id" in values and repr(values["cj_batch_id"]) != job:
+            problems.append(("cj_batch_id", f"not {job} as in the other callbacks"))
+        seen += [(f"{key} {problem}", event, f"/data/request_metadata/{key}") for key, problem in problems]
+    return tallied("META-MALFORMED", seen, callbacks, hint)
+
+
+def _malformed(evidence: RunEvidence, key: str, value: Any) -> str | None:
+    if not isinstance(value, str):
+        return f"not a text but {type(value).__name__}"
+    if not value:
+        return "empty"
+    if key == "prompt_sha256" and not PROMPT_HASH.fullmatch(value):
+        return "not 64 lower-case hexadecimal digits"
+    if key == "bos_batch_id" and value != evidence.plan.batch_uuid:
+        return f"not this run's {evidence.plan.batch_uuid}"
+    return None
+
+
+def check_unknown_essays(evidence: RunEvidence, callbacks: Callbacks) -> Iterator[Finding]:
+    """META-UNKNOWN-ESSAY: both essays are planned ones, or anchors that the assignment brings along."""
+    planned = plural(len(evidence.plan.essays), "planned essay")
+    hint = "the id was altered on the way, or the callback belongs to another run"
+    for event in callbacks:
+        for key in ("essay_a_id", "essay_b_id"):
+            essay = event.comparison.metadata_text(key)
+            if essay is not None and not is_of_run(evidence, essay):
+                text, field = f"{key} {clip(essay)} is none of {planned}", f"/data/request_metadata/{key}"
+                yield about(event, "META-UNKNOWN-ESSAY", text, hint=hint, field=field)
+
+
+def check_same_essay(callbacks: Callbacks) -> Iterator[Finding]:
+    """META-SAME-ESSAY: essay A and essay B are two essays."""
+    hint = "one of the two ids was overwritten; the comparison says nothing and is not counted"
+    for event in callbacks:
+        essay = event.comparison.metadata_text("essay_a_id")
+        if essay is not None and essay == event.comparison.metadata_text("essay_b_id"):
+            text = f"essay {clip(essay)} is compared with itself"
+            field = "/data/request_metadata/essay_b_id"
+            yield about(event, "META-SAME-ESSAY", text, hint=hint, field=field, essay_ids=(essay,))

@@ -1,0 +1,61 @@
+"""The evidence in an order that does not depend on how it was captured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from pytest_eng5.contracts import ANCHOR_PREFIX, ProcessingEvent, topic_name
+from pytest_eng5.evidence import CapturedEvent, RejectedRecord, RunEvidence
+
+__all__ = ["canonical", "content", "distinct", "in_order", "is_of_run", "milliseconds", "rejected_on"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def milliseconds(moment: datetime) -> float:
+    """Milliseconds since the epoch; a date without offset is read as UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - _EPOCH).total_seconds() * 1000
+
+
+def in_order(events: Iterable[CapturedEvent]) -> list[CapturedEvent]:
+    """Events by broker timestamp, then position: capture order between partitions is chance."""
+    return sorted(
+        events, key=lambda e: (e.record.timestamp_ms, e.record.topic, e.record.partition, e.record.offset)
+    )
+
+
+def distinct(evidence: RunEvidence) -> list[CapturedEvent]:
+    """The earliest callback of every request id, in order: redeliveries count once (contract 1.4)."""
+    first: dict[str, CapturedEvent] = {}
+    for event in in_order(evidence.comparisons):
+        first.setdefault(event.comparison.request_id, event)
+    return list(first.values())
+
+
+def content(event: CapturedEvent) -> Any:
+    """The payload as it was on the wire, without the envelope that a relay makes anew."""
+    try:
+        return json.loads(event.record.value or b"")["data"]
+    except (ValueError, RecursionError):
+        return event.record.value
+
+
+def canonical(value: Any) -> str:
+    """A JSON value as text in which the order of keys does not matter."""
+    return json.dumps(value, sort_keys=True, default=repr)
+
+
+def is_of_run(evidence: RunEvidence, essay_id: str) -> bool:
+    """Whether an essay is planned, or an anchor that an assignment brings along (contract 7.2)."""
+    assigned = evidence.plan.assignment_id is not None and essay_id.startswith(ANCHOR_PREFIX)
+    return assigned or essay_id in evidence.essays
+
+
+def rejected_on(evidence: RunEvidence, event: ProcessingEvent) -> list[RejectedRecord]:
+    """Records of one topic that could not be read."""
+    topic = topic_name(event)
+    return [rejected for rejected in evidence.rejected if rejected.record.topic.endswith(topic)]
