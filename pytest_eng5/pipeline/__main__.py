@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,16 @@ __all__ = ["main"]
 _STOP_DEADLINE = 1.8
 
 
+def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return value
+
+    return read
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pytest_eng5.pipeline", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -36,10 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("content", "cj", "llm"):
         serve.add_argument(f"--{name}-port", type=int, default=0, help="port, 0 for a free one")
     serve.add_argument("--pair-seed", type=int, help="makes the pairs depend on the order of the essays only")
-    serve.add_argument("--max-comparisons", type=int, help="most comparisons of one batch (120)")
+    serve.add_argument("--max-comparisons", type=_positive(int), help="most comparisons of one batch (120)")
     serve.add_argument("--no-store-prompts", action="store_true", help="do not keep the rendered prompts")
     serve.add_argument(
-        "--broker-timeout", type=float, default=10.0, help="seconds without the broker before giving up"
+        "--broker-timeout",
+        type=_positive(float),
+        default=10.0,
+        help="seconds without the broker before giving up",
     )
     serve.add_argument("--log-file", type=Path, help="JSON log, default standard error")
     serve.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
@@ -82,7 +94,14 @@ def _leave_soon(code: int) -> None:
     timer.start()
 
 
-async def _until_stopped(pipeline: Pipeline) -> None:
+def _report(error: Eng5Error) -> int:
+    """Say why the process ends, in the log and on standard error; returns the exit code."""
+    service_logger("pipeline").error("pipeline ended", problem=error.what, where=error.where, fix=error.fix)
+    print(f"pytest-eng5 pipeline ended: {error}", file=sys.stderr, flush=True)
+    return error.exit_code
+
+
+async def _until_stopped(pipeline: Pipeline) -> int:
     loop = asyncio.get_running_loop()
     serving = asyncio.create_task(pipeline.run(_announce))
 
@@ -92,23 +111,26 @@ async def _until_stopped(pipeline: Pipeline) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    with contextlib.suppress(asyncio.CancelledError):
+    try:
         await serving
+    except asyncio.CancelledError:
+        service_logger("pipeline").info("pipeline stopped")
+    except Eng5Error as error:
+        code = _report(error)
+        _leave_soon(code)
+        return code
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT (exit code 0), or until the broker is lost (exit code 4)."""
     args = _parser().parse_args(argv)
     configure_logging(args.log_file, args.log_level)
-    log = service_logger("pipeline")
     try:
-        asyncio.run(_until_stopped(_pipeline(args)))
+        pipeline = _pipeline(args)
     except Eng5Error as error:
-        log.error("pipeline ended", problem=error.what, where=error.where, fix=error.fix)
-        print(f"pytest-eng5 pipeline ended: {error}", file=sys.stderr, flush=True)
-        return error.exit_code
-    log.info("pipeline stopped")
-    return 0
+        return _report(error)
+    return asyncio.run(_until_stopped(pipeline))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,8 +117,12 @@ class Pipeline:
         stack.push_async_callback(_bounded, consumer.stop)
         await consumer.start()
         await stack.enter_async_context(tasks)
-        for work in (watch.run(), queue.run(), consumer.run(service.handle)):
-            tasks.create_task(work)
+        for name, work in (
+            ("watch over the broker", watch.run()),
+            ("comparison queue", queue.run()),
+            ("Kafka consumer", consumer.run(service.handle)),
+        ):
+            tasks.create_task(_endless(name, work))
         tasks.create_task(asyncio.to_thread(load_choix))
         announce({"content_url": content_url, "cj_url": cj.url, "llm_url": llm.url, "pid": os.getpid()})
 
@@ -148,12 +152,35 @@ async def _stop_all(servers: Iterable[HttpServer]) -> None:
     await asyncio.gather(*(server.stop() for server in servers))
 
 
-async def _bounded(stop: Callable[[], Awaitable[None]]) -> None:
-    """Stop a Kafka client, but do not wait for a broker that is gone."""
-    try:
-        await asyncio.wait_for(stop(), _STOP_TIMEOUT)
-    except (KafkaError, TimeoutError, OSError) as error:
-        _log.warning("client not stopped cleanly", problem=type(error).__name__)
+async def _bounded(stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Stop a Kafka client, but neither wait for a broker that is gone nor let the client's end be ours.
+
+    aiokafka lets the cancellation of its own tasks out of ``stop()`` when the broker is away; as a task of
+    its own it cannot be mistaken for a cancellation of the pipeline.
+    """
+    task = asyncio.create_task(stop())
+    await asyncio.wait({task}, timeout=_STOP_TIMEOUT)
+    if not task.done():
+        task.cancel()
+    elif task.cancelled() or task.exception():
+        _log.warning("client not stopped cleanly")
+
+
+async def _endless(name: str, work: Coroutine[Any, Any, None]) -> None:
+    """Await work that may end only together with the pipeline.
+
+    Raises:
+        PipelineError: It ended by itself; a task group would go on without it in silence.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    with suppress(asyncio.CancelledError):
+        await work
+    if task.cancelling():
+        raise asyncio.CancelledError
+    raise PipelineError(
+        f"the {name} ended by itself", fix="start the pipeline again; see its log for the cause"
+    )
 
 
 def _leaves(group: BaseExceptionGroup[PipelineError]) -> Iterator[PipelineError]:
