@@ -6,21 +6,32 @@ a variant; the rest puts an outcome in words, tables and files.
 
 from __future__ import annotations
 
+from pytest_eng5.reports.alignment_report import alignment_markdown, write_alignment_report
 from pytest_eng5.reports.artefact import build_artefact
 from pytest_eng5.reports.evaluate import evaluate_variant
 from pytest_eng5.reports.finalise import finalise_run
-from pytest_eng5.reports.outcome import Ledger, Outcome, RunOutcome, VariantOutcome
+from pytest_eng5.reports.junit import JUnitCase, junit_xml
+from pytest_eng5.reports.outcome import Outcome, RunOutcome, VariantOutcome
 from pytest_eng5.reports.population import population
 from pytest_eng5.reports.scores import score_run
+from pytest_eng5.reports.summary import Summary, summary_document, write_summary
+from pytest_eng5.reports.terminal import terminal_table
 
 __all__ = [
-    "Ledger",
+    "JUnitCase",
     "Outcome",
     "RunOutcome",
+    "Summary",
     "VariantOutcome",
+    "alignment_markdown",
     "build_artefact",
     "evaluate_variant",
     "finalise_run",
+    "junit_xml",
     "population",
     "score_run",
+    "summary_document",
+    "terminal_table",
+    "write_alignment_report",
+    "write_summary",
 ]

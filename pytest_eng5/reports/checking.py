@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pytest_eng5.checks import checks_for, run_checks
 from pytest_eng5.evidence import Finding, RunEvidence
 
 __all__ = ["CRASHED", "checked", "crash"]
@@ -25,15 +26,12 @@ def crash(check: str, doing: str, error: Exception) -> Finding:
         severity="error",
         check=check,
         message=f"{doing} ended with {type(error).__name__}: {lines[0] if lines else 'no message'}",
-        hint="; ".join(line.strip() for line in lines[1:])
-        or "what was captured is kept; report this error",
+        hint="; ".join(line.strip() for line in lines[1:]) or "what was captured is kept; report this error",
     )
 
 
 def checked(evidence: RunEvidence, *, without: Iterable[str] = ()) -> tuple[Finding, ...]:
     """Findings of every check of the run's mode, except those named in ``without``."""
-    from pytest_eng5.checks import checks_for, run_checks
-
     findings: list[Finding] = []
     for name in checks_for(evidence.plan.mode):
         if name in without:

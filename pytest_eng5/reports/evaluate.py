@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from pytest_eng5.alignment import AlignmentData, AlignmentMetrics, ConvergenceError, alignment_metrics
+from pytest_eng5.alignment import AlignmentData, AlignmentMetrics, alignment_metrics
+from pytest_eng5.checks import ledger
 from pytest_eng5.errors import Eng5Error
 from pytest_eng5.evidence import EvidenceError, RunEvidence, VariantFolder, load_evidence
 from pytest_eng5.gates import Status, ThresholdLike, Verdict, judge
 from pytest_eng5.reports.checking import checked, crash
-from pytest_eng5.reports.outcome import Ledger, RunOutcome, VariantOutcome
+from pytest_eng5.reports.outcome import NOTHING, RunOutcome, VariantOutcome
 from pytest_eng5.reports.population import population
 from pytest_eng5.reports.verdict import decide
 
@@ -85,19 +86,14 @@ def _load(root: Path, repeat: int) -> RunEvidence | RunOutcome:
 
 def _run(evidence: RunEvidence, repeat: int) -> RunOutcome:
     distinct = [event.comparison for event in evidence.distinct_comparisons]
-    failed = sum(data.is_error for data in distinct)
     return RunOutcome(
         repeat=repeat,
         root=evidence.folder.root,
         plan=evidence.plan,
         ending=evidence.ending,
         findings=checked(evidence),
-        ledger=Ledger(
-            planned=evidence.plan.planned_comparisons if evidence.plan.mode in JUDGING_MODES else 0,
-            succeeded=len(evidence.succeeded),
-            failed=failed,
-            unusable=len(distinct) - failed - len(evidence.succeeded),
-        ),
+        ledger=ledger(evidence) if evidence.plan.mode in JUDGING_MODES else NOTHING,
+        usable=len(evidence.succeeded),
         cost_usd=math.fsum(data.cost_estimate for data in distinct),
         judges=tuple(sorted({(data.provider, data.model) for data in distinct})),
     )
@@ -112,7 +108,7 @@ def _measure(
         data: AlignmentData = population(evidence)
         measure = partial(alignment_metrics, data, bootstrap=bootstrap, seed=seed)
         return {confidence: measure(confidence=confidence) for confidence in sorted(wanted)}
-    except (Eng5Error, ConvergenceError) as error:
+    except Eng5Error as error:
         return str(error).splitlines()[0]
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from pytest_eng5.alignment import AlignmentMetrics, MetricValue
+from pytest_eng5.checks import Ledger
 from pytest_eng5.evidence import Finding, RunEnding, RunPlan
 from pytest_eng5.gates import Verdict
 
-__all__ = ["Ledger", "Outcome", "RunOutcome", "VariantOutcome"]
+__all__ = ["NOTHING", "Outcome", "RunOutcome", "VariantOutcome"]
 
 
 class Outcome(StrEnum):
@@ -32,51 +32,8 @@ class Outcome(StrEnum):
         return max(outcomes, key=order.index, default=cls.PASS)
 
 
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """Where the planned comparisons went, distinct request ids only.
-
-    Attributes:
-        planned: Comparisons that the plan asks for.
-        succeeded: A winner between two essays of the plan.
-        failed: The judge or its provider reported an error.
-        unusable: A winner, but not between two different essays of the plan.
-        missing: Planned comparisons that nothing was heard of.
-        extra: Callbacks beyond the plan, such as repeats of failed comparisons.
-    """
-
-    planned: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    unusable: int = 0
-
-    @property
-    def missing(self) -> int:
-        """Planned comparisons without a callback."""
-        return max(self.planned - self.observed, 0)
-
-    @property
-    def extra(self) -> int:
-        """Callbacks beyond the plan."""
-        return max(self.observed - self.planned, 0)
-
-    @property
-    def observed(self) -> int:
-        """Distinct callbacks."""
-        return self.succeeded + self.failed + self.unusable
-
-    def __add__(self, other: Ledger) -> Ledger:
-        """The ledger of two runs together."""
-        return Ledger(
-            self.planned + other.planned,
-            self.succeeded + other.succeeded,
-            self.failed + other.failed,
-            self.unusable + other.unusable,
-        )
-
-    def to_dict(self) -> dict[str, int]:
-        """All counts by name."""
-        return {**asdict(self), "missing": self.missing, "extra": self.extra}
+NOTHING = Ledger(planned=0, succeeded=0, failed=0, unreadable=0, missing=0, unexpected=0)
+"""The ledger of a run that makes no comparisons, or that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +44,8 @@ class RunOutcome:
         root: Its folder.
         plan: ``None`` if the folder cannot be read.
         ending: ``None`` if the run was killed before it could say, or cannot be read.
+        ledger: Where the planned comparisons went.
+        usable: Succeeded comparisons that name two different essays of the plan.
         cost_usd: As reported in the callbacks, ``None`` if the run cannot be read.
         judges: (provider, model) of the callbacks.
         problem: Why the folder cannot be read, in one sentence.
@@ -97,7 +56,8 @@ class RunOutcome:
     plan: RunPlan | None = None
     ending: RunEnding | None = None
     findings: tuple[Finding, ...] = ()
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: Ledger = NOTHING
+    usable: int = 0
     cost_usd: float | None = None
     judges: tuple[tuple[str, str], ...] = ()
     problem: str | None = None
@@ -130,7 +90,7 @@ class RunOutcome:
             "batch_uuid": self.batch_uuid,
             "ending": self.ending.model_dump(mode="json") if self.ending else None,
             "problem": self.problem,
-            "ledger": self.ledger.to_dict(),
+            "comparisons": {**asdict(self.ledger), "usable": self.usable},
             "cost_usd": self.cost_usd,
             "judges": [{"provider": provider, "model": model} for provider, model in self.judges],
             "findings": [finding.model_dump(mode="json", exclude_none=True) for finding in self.findings],
@@ -172,7 +132,13 @@ class VariantOutcome:
     @property
     def ledger(self) -> Ledger:
         """Comparisons of all runs together."""
-        return reduce(Ledger.__add__, (run.ledger for run in self.runs), Ledger())
+        counts = [asdict(run.ledger) for run in self.runs]
+        return Ledger(**{name: sum(count[name] for count in counts) for name in asdict(NOTHING)})
+
+    @property
+    def usable(self) -> int:
+        """Succeeded comparisons that name two different essays of the plan."""
+        return sum(run.usable for run in self.runs)
 
     @property
     def cost_usd(self) -> float | None:
@@ -220,7 +186,7 @@ class VariantOutcome:
             "verdict": self.verdict.value,
             "reasons": list(self.reasons),
             "expected_codes": None if self.expected_codes is None else sorted(self.expected_codes),
-            "comparisons": self.ledger.to_dict(),
+            "comparisons": {**asdict(self.ledger), "usable": self.usable},
             "cost_usd": self.cost_usd,
             "judges": [{"provider": provider, "model": model} for provider, model in self.judges],
             "batch_uuids": list(self.batch_uuids),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -360,13 +358,10 @@ class Checks:
 
 @pytest.fixture
 def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
-    """Checks under the test's control, in place of :mod:`pytest_eng5.checks`."""
+    """Checks under the test's control, in place of the real ones."""
     stand_in = Checks()
-    module = ModuleType("pytest_eng5.checks")
-    module.checks_for = stand_in.checks_for  # type: ignore[attr-defined]
-    module.run_checks = stand_in.run_checks  # type: ignore[attr-defined]
-    module.summarise = lambda findings: [f"{f.code} {f.message}" for f in findings]  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pytest_eng5.checks", module)
+    monkeypatch.setattr("pytest_eng5.reports.checking.checks_for", stand_in.checks_for)
+    monkeypatch.setattr("pytest_eng5.reports.checking.run_checks", stand_in.run_checks)
     return stand_in
 
 
