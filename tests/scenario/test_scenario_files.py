@@ -80,6 +80,18 @@ def test_a_name_that_no_file_system_takes_is_refused(workspace: Any, minimal: st
     assert "cannot be read" in error.message
 
 
+def test_a_file_of_exactly_the_limit_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "full.txt"
+    path.write_bytes(b"x" * MAX_TEXT_BYTES)
+    assert len(read_text(path)) == MAX_TEXT_BYTES
+
+
+def test_an_inputs_name_that_no_file_system_takes_is_refused(workspace: Any, minimal: str) -> None:
+    error = workspace.error(minimal.replace("role_models", "x" * 900))
+    assert error.message.startswith("the inputs folder xxx")
+    assert error.message.endswith(" does not exist")
+
+
 def test_a_prompt_may_have_a_byte_order_mark_and_any_line_ends(workspace: Any, minimal: str) -> None:
     workspace.put("odd.txt", b"\xef\xbb\xbfCompare.\r\nThen decide.\r")
     assert workspace.load(f"{minimal}    rubric: odd.txt\n").variants[0].rubric == workspace.root / "odd.txt"

@@ -253,6 +253,16 @@ def test_aliases_that_multiply_are_refused_at_once() -> None:
     assert error.line == 5
 
 
+@pytest.mark.parametrize(("items", "fits"), [(MAX_NODES // 2 - 2, True), (MAX_NODES // 2 - 1, False)])
+def test_values_are_counted_exactly_with_what_aliases_stand_for(items: int, fits: bool) -> None:
+    """The outer list, a list of items, and the same list again by alias: 2 * (items + 1) + 1 values."""
+    text = f"[&a [{','.join('x' * items)}], *a]"
+    if fits:
+        parsed(text)
+    else:
+        assert "more than" in refused(text).message
+
+
 def test_merge_keys_that_multiply_are_refused() -> None:
     lines = ["m0: &m0 {" + ", ".join(f"k{i}: {i}" for i in range(50)) + "}"]
     for level in range(1, 12):
@@ -277,9 +287,9 @@ def test_deep_nesting_is_refused_without_recursion(opening: str) -> None:
 
 
 def test_the_deepest_nesting_allowed_is_read() -> None:
-    depth = MAX_DEPTH
+    depth = MAX_DEPTH + 1  # the outermost list is not nested in anything
     assert isinstance(parsed("[" * depth + "]" * depth), SequenceNode)
-    assert "nested" in refused("[" * (depth + 2) + "]" * (depth + 2)).message
+    assert "nested" in refused("[" * (depth + 1) + "]" * (depth + 1)).message
 
 
 @pytest.mark.parametrize("fatal", ["b: *none\n", "b: [1\n"])
