@@ -10,9 +10,8 @@ __all__ = ["code", "fenced", "inline", "one_line", "shortened", "table"]
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _BREAKS = re.compile(r"[\x00-\x20\x7f-\x9f\u00a0\u2028\u2029]+")
 _SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
-_START = re.compile(r"^(?:[#+=-]|\d+[.)](?=\s|$))")
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
-_LINK = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
+_START = re.compile(r"^(?:[#+=>-]|\d+[.)](?=\s|$))")
+_LINK = re.compile(r":(?=//)|(?<=www)\.|@(?=[a-z])", re.IGNORECASE)
 
 
 def one_line(text: str) -> str:
@@ -29,7 +28,7 @@ def shortened(text: str, limit: int = 50) -> str:
 def inline(text: str) -> str:
     """The text as plain words: no markup, no HTML, no link, no break out of a table cell."""
     escaped = _SPECIAL.sub(lambda found: f"\\{found[0]}", one_line(text))
-    escaped = "".join(_ENTITIES.get(character, character) for character in escaped)
+    escaped = escaped.replace("&", "&amp;").replace("<", "&lt;")
     escaped = _LINK.sub(lambda found: f"&#{ord(found[0])};", escaped)
     return _START.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", escaped)
 
