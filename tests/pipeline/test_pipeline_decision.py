@@ -211,3 +211,9 @@ def test_no_callbacks_means_no_success_rate_and_no_failure() -> None:
     state = assess(replace(TWELVE, submitted=0, completed=0, covered_pairs=0), SETTINGS)
     assert state.success_rate is None
     assert not state.low_success
+
+
+@pytest.mark.parametrize(("done", "reached"), [(65, False), (66, True), (67, True)])
+def test_the_cap_is_reached_with_the_last_callback(done: int, reached: bool) -> None:
+    facts = replace(TWELVE, submitted=done, completed=done, covered_pairs=done)
+    assert assess(facts, SETTINGS).callbacks_reached_cap is reached

@@ -113,6 +113,15 @@ def test_an_essay_that_should_sit_out_is_drawn_when_only_it_is_left() -> None:
     assert pairs == [(0, 1)]
 
 
+def test_two_light_pairs_are_better_than_one_heavy_one() -> None:
+    # A path 0-1-2-3 whose middle edge outweighs the two outer ones together.
+    compared = {(0, 2), (0, 3), (1, 3)}
+    counts, theta = [9, 0, 0, 9], [-9.0, 0.0, 0.0, 9.0]
+    middle = WEIGHTS.edge((0, 0), (0.0, 0.0))
+    assert middle > 2 * WEIGHTS.edge((9, 0), (-9.0, 0.0))
+    assert set(coverage_pairs(counts, theta, compared, Random(1), WEIGHTS)) == {(0, 1), (2, 3)}
+
+
 def test_nothing_is_left_when_everything_is_compared() -> None:
     compared = set(itertools.combinations(range(5), 2))
     assert coverage_pairs([4] * 5, [0.0] * 5, compared, Random(1), WEIGHTS) == []
@@ -173,6 +182,11 @@ def test_resampling_repeats_compared_pairs_only_and_spreads_them(
 def test_resampling_takes_the_least_compared_essays_first() -> None:
     compared = {(0, 1), (2, 3), (4, 5)}
     assert resampling_pairs(compared, [9, 9, 1, 1, 5, 5], 2, Random(1)) == [(2, 3), (4, 5)]
+
+
+def test_resampling_rounds_an_essays_share_up() -> None:
+    compared = {(0, 1), (0, 2), (1, 2)}  # 3 pairs among 5 essays: at most ceil(6/5) = 2 each
+    assert set(resampling_pairs(compared, [2, 2, 2, 0, 0], 3, Random(1))) == compared
 
 
 def test_resampling_breaks_ties_at_random_but_repeatably() -> None:

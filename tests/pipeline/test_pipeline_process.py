@@ -18,8 +18,11 @@ import pytest
 
 from pytest_eng5.brokers import BrokerOptions, EmbeddedBroker
 from pytest_eng5.contracts import PIPELINE_EVENTS, ProcessingEvent, topic_names
+from pytest_eng5.pipeline.errors import PipelineError
+from pytest_eng5.pipeline.serve import _bounded, _endless
 
 COMPLETED = ProcessingEvent.CJ_ASSESSMENT_COMPLETED
+CALLBACK = ProcessingEvent.LLM_COMPARISON_RESULT
 
 
 def serve(*options: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -117,6 +120,24 @@ def test_a_request_published_the_moment_it_is_ready_is_not_lost(start_pipeline: 
         accepted = [line for line in running.logs() if line["event"] == "batch accepted"]
         assert len(accepted) == 1
         assert running.terminate()[0] == 0
+
+
+@pytest.mark.slow
+def test_a_killed_pipeline_can_be_followed_by_another_one(
+    start_pipeline: Any, run_batches: Any, lab: Any
+) -> None:
+    """The group still counts the dead member; the new one waits for its session to end, not for ever."""
+    quick_session = {"CJ_ASSESSMENT_SERVICE_SESSION_TIMEOUT_MS": "6000"}
+    first = start_pipeline(prefix="killed.", env=quick_session)
+    run_batches(first, lab.round_robin(3))
+    first.process.kill()
+    first.process.wait(5)
+    began = time.monotonic()
+    second = start_pipeline(prefix="killed.", env=quick_session)
+    assert time.monotonic() - began < 15
+    (run,) = run_batches(second, lab.round_robin(3))
+    assert len(run.callbacks) == 3
+    assert len(run.of(COMPLETED)) == 1
 
 
 def test_offsets_are_committed(start_pipeline: Any, run_batches: Any, lab: Any) -> None:
@@ -273,3 +294,50 @@ def test_importing_the_package_does_not_import_the_pipeline() -> None:
     code = "import pytest_eng5.plugin, sys; print([m for m in sys.modules if 'eng5.pipeline' in m])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+def test_work_that_ends_by_itself_is_an_error_and_not_silence() -> None:
+    async def cancelled_from_inside() -> None:
+        raise asyncio.CancelledError
+
+    async def just_ends() -> None:
+        return
+
+    for work in (cancelled_from_inside, just_ends):
+        with pytest.raises(PipelineError, match="the consumer ended by itself"):
+            asyncio.run(_endless("consumer", work()))
+
+
+def test_work_that_is_cancelled_from_outside_is_just_cancelled() -> None:
+    async def work() -> bool:
+        task = asyncio.create_task(_endless("consumer", asyncio.sleep(60)))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        return task.cancelled()
+
+    assert asyncio.run(work())
+
+
+@pytest.mark.parametrize("problem", [asyncio.CancelledError(), OSError("gone"), None])
+def test_stopping_a_client_never_ends_or_delays_the_stopping(problem: BaseException | None) -> None:
+    async def stop() -> None:
+        if problem is None:
+            await asyncio.sleep(60)
+        else:
+            raise problem
+
+    began = time.monotonic()
+    asyncio.run(_bounded(stop))
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.slow
+def test_twenty_batches_side_by_side(pipeline: Any, run_batches: Any, lab: Any) -> None:
+    """20 variants of 66 comparisons: nothing lost, nothing doubled, and all of them move at once."""
+    runs = run_batches(pipeline, *(lab.round_robin(12) for _ in range(20)), seconds=120)
+    assert all(len(run.callbacks) == 66 for run in runs)
+    assert all(len(run.of(COMPLETED)) == 1 for run in runs)
+    firsts = [run.records[CALLBACK][0].timestamp for run in runs]
+    lasts = [run.records[COMPLETED][0].timestamp for run in runs]
+    assert max(firsts) < min(lasts)

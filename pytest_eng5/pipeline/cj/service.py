@@ -18,6 +18,7 @@ from pytest_eng5.pipeline.logs import service_logger
 
 __all__ = ["CJService"]
 
+_BATCH_ID_LIMIT = 36
 _log = service_logger("cj_assessment_service")
 
 
@@ -70,9 +71,10 @@ class CJService:
             await self._refuse_unreadable(value, error)
             return
         batch_id = envelope.data.entity_id
-        if not batch_id or len(batch_id) > 36:
-            refusal = ServiceError("VALIDATION_ERROR", "entity_id has 1 to 36 characters: it is the batch id")
-            await self._refuse(batch_id or "", envelope.correlation_id, refusal)
+        if not batch_id or len(batch_id) > _BATCH_ID_LIMIT:
+            named = batch_id or envelope.data.system_metadata.entity_id
+            message = f"entity_id is the batch id and has 1 to {_BATCH_ID_LIMIT} characters"
+            await self._refuse(named, envelope.correlation_id, ServiceError("VALIDATION_ERROR", message))
         elif self._is_new(batch_id):
             settings = self._services.settings
             batch = Batch.accept(

@@ -1,0 +1,190 @@
+"""The publishing seam and the watch over the broker, on the real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError
+
+from pytest_eng5.contracts import (
+    PIPELINE_EVENTS,
+    EventEnvelope,
+    ProcessingEvent,
+    topic_name,
+    topic_names,
+)
+from pytest_eng5.pipeline.errors import BrokerLost, PublishRefused
+from pytest_eng5.pipeline.kafka import BrokerWatch, KafkaOptions, ensure_topics
+from pytest_eng5.pipeline.publisher import Publisher
+
+EVENT = ProcessingEvent.CJ_ASSESSMENT_COMPLETED
+
+
+@pytest.fixture
+def options(broker: Any) -> KafkaOptions:
+    return KafkaOptions(broker.connection.bootstrap_servers, f"p{uuid4().hex[:8]}.")
+
+
+def with_admin(options: KafkaOptions, work: Callable[[AIOKafkaAdminClient], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        admin = AIOKafkaAdminClient(**options.client_arguments("tests"))
+        await admin.start()
+        try:
+            return await work(admin)
+        finally:
+            await admin.close()
+
+    return asyncio.run(run())
+
+
+def envelope(payload: Any = "x") -> EventEnvelope:
+    return EventEnvelope(event_type="t", source_service="s", data=payload)
+
+
+async def read_all(options: KafkaOptions, count: int) -> list[Any]:
+    consumer = AIOKafkaConsumer(
+        topic_name(EVENT, options.topic_prefix),
+        bootstrap_servers=options.bootstrap_servers,
+        auto_offset_reset="earliest",
+    )
+    await consumer.start()
+    try:
+        return [await asyncio.wait_for(consumer.getone(), 10) for _ in range(count)]
+    finally:
+        await consumer.stop()
+
+
+@pytest.mark.parametrize(("key", "expected"), [(None, None), ("batch-å", "batch-å".encode())])
+def test_an_event_arrives_with_its_key_and_without_headers(
+    key: str | None, expected: bytes | None, options: KafkaOptions
+) -> None:
+    sent = envelope({"n": 1})
+
+    async def work(admin: AIOKafkaAdminClient) -> Any:
+        await ensure_topics(admin, topic_names([EVENT], options.topic_prefix))
+        publisher = Publisher(options)
+        await publisher.start()
+        try:
+            await publisher.publish(EVENT, sent, key=key)
+        finally:
+            await publisher.stop()
+        return await read_all(options, 1)
+
+    (record,) = with_admin(options, work)
+    assert (record.key, record.headers) == (expected, ())
+    assert EventEnvelope.model_validate_json(record.value) == sent
+
+
+def test_an_event_that_is_too_large_is_refused_and_the_next_one_goes_through(options: KafkaOptions) -> None:
+    async def work(admin: AIOKafkaAdminClient) -> Any:
+        await ensure_topics(admin, topic_names([EVENT], options.topic_prefix))
+        publisher = Publisher(options)
+        await publisher.start()
+        try:
+            with pytest.raises(PublishRefused, match="larger"):
+                await publisher.publish(EVENT, envelope("x" * 3_000_000))
+            await publisher.publish(EVENT, envelope("small"))
+        finally:
+            await publisher.stop()
+        return await read_all(options, 1)
+
+    (record,) = with_admin(options, work)
+    assert b"small" in record.value
+
+
+def test_publishing_where_nothing_can_arrive_ends_in_time(options: KafkaOptions) -> None:
+    impatient = KafkaOptions(options.bootstrap_servers, "no-such-topics.", broker_timeout=1.0)
+
+    async def work(_: AIOKafkaAdminClient) -> float:
+        publisher = Publisher(impatient)
+        await publisher.start()
+        began = time.monotonic()
+        try:
+            with pytest.raises(BrokerLost, match="cannot publish to no-such-topics"):
+                await publisher.publish(EVENT, envelope())
+        finally:
+            await publisher.stop()
+        return time.monotonic() - began
+
+    assert with_admin(options, work) < 5
+
+
+def test_topics_are_made_once_and_kept(options: KafkaOptions) -> None:
+    topics = topic_names(PIPELINE_EVENTS, options.topic_prefix)
+
+    async def work(admin: AIOKafkaAdminClient) -> Any:
+        await asyncio.gather(ensure_topics(admin, topics), ensure_topics(admin, topics))
+        await ensure_topics(admin, topics)
+        return await admin.describe_topics(topics)
+
+    described = with_admin(options, work)
+    assert {len(topic["partitions"]) for topic in described} == {3}
+    assert all(partition["leader"] >= 0 for topic in described for partition in topic["partitions"])
+
+
+class Absent:
+    """An admin client whose broker is away for a number of questions."""
+
+    def __init__(self, *answers: Exception | float | None) -> None:
+        self.answers = list(answers)
+
+    async def describe_cluster(self) -> None:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is not None:
+            await asyncio.sleep(answer)
+
+
+def watch(admin: Absent, broker_timeout: float) -> BrokerWatch:
+    options = KafkaOptions("host:1", broker_timeout=broker_timeout)
+    return BrokerWatch(admin, options, interval=0.02)  # type: ignore[arg-type]
+
+
+def test_the_watch_gives_up_on_a_broker_that_stays_away() -> None:
+    guard = watch(Absent(KafkaConnectionError()), 0.3)
+    began = time.monotonic()
+    with pytest.raises(BrokerLost, match="KafkaConnectionError") as caught:
+        asyncio.run(asyncio.wait_for(guard.run(), 5))
+    assert 0.3 < time.monotonic() - began < 2
+    assert caught.value.where == "host:1"
+    assert caught.value.fix
+    assert guard.problem == "KafkaConnectionError"
+
+
+def test_the_watch_bears_a_short_absence() -> None:
+    admin = Absent(None, OSError(), OSError(), None)
+    guard = watch(admin, 1.0)
+
+    async def work() -> list[str | None]:
+        running = asyncio.create_task(guard.run())
+        seen = []
+        for _ in range(40):
+            await asyncio.sleep(0.01)
+            seen.append(guard.problem)
+        running.cancel()
+        return seen
+
+    seen = asyncio.run(work())
+    assert seen[0] is None
+    assert "OSError" in seen
+    assert seen[-1] is None
+
+
+def test_a_broker_that_hangs_is_away_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_eng5.pipeline.kafka._PROBE_TIMEOUT", 0.1)
+    with pytest.raises(BrokerLost, match="no answer within"):
+        asyncio.run(asyncio.wait_for(watch(Absent(5.0), 0.3).run(), 5))
+
+
+def test_every_client_gives_up_early() -> None:
+    arguments = KafkaOptions("host:1").client_arguments("me")
+    assert arguments["request_timeout_ms"] <= 5000
+    assert (arguments["bootstrap_servers"], arguments["client_id"]) == ("host:1", "me")
