@@ -26,6 +26,11 @@ class Claim:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
+    def abandon(self) -> None:
+        """Give the right back unused."""
+        os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
+
     def settle(self, ending: RunEnding) -> None:
         """Tell the ending to everyone who waits."""
         os.pwrite(self._descriptor, ending.model_dump_json().encode(), 0)
@@ -56,8 +61,8 @@ class Claims:
         os.pwrite(descriptor, _STARTED, 0)
         return Claim(descriptor)
 
-    def wait(self, key: str) -> RunEnding:
-        """Wait until the run that somebody else performs has ended.
+    def wait(self, key: str) -> RunEnding | None:
+        """Wait until the run that somebody else performs has ended; ``None`` if it was given back unstarted.
 
         An owner that died leaves no ending: the run then ended as an infrastructure fault and is not
         repeated, since its comparisons may have been paid for.
@@ -68,7 +73,9 @@ class Claims:
             content = os.pread(descriptor, 1 << 20, 0)
         finally:
             os.close(descriptor)
-        if content == _STARTED or not content:
+        if not content:
+            return None
+        if content == _STARTED:
             now = utc_now()
             detail = "the process that performed this run ended before the run did; it is not repeated"
             return RunEnding(

@@ -1,0 +1,183 @@
+"""Broker and pipeline of a session: started by the first process that needs them, found by all others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_eng5.brokers import (
+    DEFAULT_PARTITIONS,
+    Broker,
+    BrokerOptions,
+    EmbeddedBroker,
+    attach,
+    create_broker,
+    ensure_topics,
+    resolve_kind,
+)
+from pytest_eng5.collection.identity import SessionIdentity
+from pytest_eng5.collection.options import Options
+from pytest_eng5.contracts import PIPELINE_EVENTS, topic_names
+from pytest_eng5.errors import Eng5Error, InfrastructureError, UsageError
+from pytest_eng5.runner import Environment, PipelineUrls, ReferencePipeline
+
+__all__ = ["Backend", "BackendFailed", "open_backend", "shut_down"]
+
+_RECORD = "backend.json"
+
+
+class BackendFailed(InfrastructureError):
+    """Another process of the session could not bring broker or pipeline up."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What runs talk to. ``pipeline`` is ``None`` if the pipeline is not ours."""
+
+    broker: Broker
+    pipeline: ReferencePipeline | None
+    urls: PipelineUrls
+    topic_prefix: str
+    live: bool
+
+    def environment(self) -> Environment:
+        """The surroundings of a run."""
+        return Environment(
+            client_arguments=self.broker.connection.client_arguments(),
+            content_url=self.urls.content_url,
+            llm_url=self.urls.llm_url,
+            cj_url=self.urls.cj_url,
+            topic_prefix=self.topic_prefix,
+            reference_pipeline=self.pipeline is not None,
+            live=self.live,
+        )
+
+    def watch(self, lost: Callable[[str], None]) -> None:
+        """Call ``lost(reason)`` when broker or pipeline end without being asked to."""
+        broker, pipeline = self.broker, self.pipeline
+        if isinstance(broker, EmbeddedBroker):
+            broker.on_exit(lambda: lost(broker.failure() or "the embedded broker ended"))
+        if pipeline is not None:
+            pipeline.process.on_exit(lambda _: lost(pipeline.failure() or "the reference pipeline ended"))
+
+
+def open_backend(options: Options, identity: SessionIdentity, logs: Path) -> Backend:
+    """Start broker and pipeline, or attach to what another process of the session started.
+
+    Args:
+        options: What to start.
+        identity: Whose session it is.
+        logs: Folder for the logs of both.
+
+    Raises:
+        Eng5Error: They cannot be started; every later call of the session fails with the same words.
+    """
+    with _locked(identity.shared):
+        record = identity.shared / _RECORD
+        if record.exists():
+            return _attach(json.loads(record.read_text()), options)
+        try:
+            backend = _start(options, identity, logs)
+        except Eng5Error as error:
+            record.write_text(json.dumps({"failed": str(error)}))
+            raise
+        record.write_text(json.dumps(_remember(backend)))
+        return backend
+
+
+def shut_down(shared: Path) -> None:
+    """End what any process of the session started; harmless if nothing was."""
+    record = shared / _RECORD
+    if not record.exists():
+        return
+    remembered = json.loads(record.read_text())
+    if remembered.get("pipeline"):
+        ReferencePipeline.attach(remembered["pipeline"]).stop()
+    if remembered.get("broker"):
+        attach(remembered["broker"]).stop()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / "backend.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _remember(backend: Backend) -> dict[str, Any]:
+    pipeline = backend.pipeline.record() if backend.pipeline else None
+    return {"broker": backend.broker.record(), "pipeline": pipeline}
+
+
+def _attach(record: dict[str, Any], options: Options) -> Backend:
+    if "failed" in record:
+        raise BackendFailed(record["failed"])
+    broker = attach(record["broker"], _broker_options(options))
+    broker.connection  # noqa: B018 - an unusable broker raises here
+    pipeline = ReferencePipeline.attach(record["pipeline"]) if record["pipeline"] else None
+    urls = pipeline.urls if pipeline else _external_urls(options)
+    return Backend(broker, pipeline, urls, options.topic_prefix, options.live)
+
+
+def _broker_options(options: Options, **more: Any) -> BrokerOptions:
+    return BrokerOptions(
+        kind=options.broker,
+        bootstrap_servers=options.bootstrap_servers,
+        kafka_home=options.kafka_home,
+        **more,
+    )
+
+
+def _pipeline_kind(options: Options) -> str:
+    """``embedded`` or ``external``; an external broker implies an external pipeline."""
+    broker = resolve_kind(options.broker, options.bootstrap_servers)
+    if options.pipeline == "auto":
+        return "external" if broker == "external" else "embedded"
+    if options.pipeline == "embedded" and broker == "external" and not options.topic_prefix:
+        raise UsageError(
+            "the embedded pipeline does not go on the real topics of an external broker",
+            where="--eng5-pipeline embedded",
+            fix="give it topics of its own with --eng5-topic-prefix, or use --eng5-pipeline external",
+        )
+    return options.pipeline
+
+
+def _external_urls(options: Options) -> PipelineUrls:
+    if options.content_url is None:
+        raise UsageError(
+            "an external pipeline needs the address of its content service",
+            where="--eng5-content-url",
+            fix="give --eng5-content-url http://HOST:PORT/v1/content, or set CONTENT_SERVICE_URL",
+        )
+    return PipelineUrls(options.content_url, options.cj_url, options.llm_url)
+
+
+def _start(options: Options, identity: SessionIdentity, logs: Path) -> Backend:
+    external = _pipeline_kind(options) == "external"
+    urls = _external_urls(options) if external else None
+    watched = {"watch_pid": identity.controller_pid}
+    broker = create_broker(_broker_options(options, log_path=logs / "kafka.log", **watched))
+    connection = broker.start()
+    try:
+        topics = topic_names(PIPELINE_EVENTS, options.topic_prefix)
+        may_create = broker.capabilities.create_topics or not external
+        if not external or may_create:
+            asyncio.run(
+                ensure_topics(connection, topics, partitions=DEFAULT_PARTITIONS, may_create=may_create)
+            )
+        if urls is not None:
+            return Backend(broker, None, urls, options.topic_prefix, options.live)
+        pipeline = ReferencePipeline.start(
+            connection.bootstrap_servers, logs / "pipeline.log", topic_prefix=options.topic_prefix, **watched
+        )
+    except BaseException:
+        broker.stop()
+        raise
+    return Backend(broker, pipeline, pipeline.urls, options.topic_prefix, options.live)

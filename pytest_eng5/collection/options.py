@@ -1,0 +1,162 @@
+"""Command line options, their ini keys and environment variables.
+
+Precedence: option, environment variable, scenario, ini key, default. Importing this module is cheap: it is
+loaded in every pytest session where the plugin is installed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+__all__ = ["Options", "add_options", "resolve_options"]
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+DEFAULT_FILES = ("*.eng5.yaml", "*.eng5.yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The resolved options of a session; see ``pytest --help`` for what each does."""
+
+    broker: str
+    kafka_home: Path | None
+    bootstrap_servers: str | None
+    pipeline: str
+    content_url: str | None
+    cj_url: str | None
+    llm_url: str | None
+    judge: str
+    live: bool
+    budget_usd: float | None
+    output: Path
+    concurrency: int
+    overrides: tuple[str, ...]
+    topic_prefix: str
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register every option and ini key."""
+    group = parser.getgroup("eng5", "pytest-eng5: validation of a comparative-judgement pipeline")
+
+    def option(name: str, help_: str, *, ini: bool = True, **more: Any) -> None:
+        destination = "eng5_" + name.replace("-", "_")
+        group.addoption(f"--eng5-{name}", dest=destination, help=help_, **({"default": None} | more))
+        if ini:
+            parser.addini(destination, help=f"default of --eng5-{name}", default=None)
+
+    option("broker", "Kafka to use: auto, embedded, container, external (env ENG5_BROKER)", metavar="KIND")
+    option("kafka-home", "unpacked Apache Kafka for the embedded broker (env KAFKA_HOME)", metavar="DIR")
+    servers = "host:port list of an external broker (env KAFKA_BOOTSTRAP_SERVERS)"
+    option("bootstrap-servers", servers, ini=False, metavar="LIST")
+    option("kafka-config", "TLS and SASL settings of an external broker", metavar="FILE")
+    option("topic-prefix", "prefix of all topics, to keep off the real ones", metavar="PREFIX")
+    option("pipeline", "pipeline under test: embedded or external (env ENG5_PIPELINE)", metavar="KIND")
+    urls = {
+        "content-url": "CONTENT_SERVICE_URL",
+        "cj-url": "CJ_SERVICE_URL",
+        "llm-url": "LLM_PROVIDER_SERVICE_URL",
+    }
+    for name, variable in urls.items():
+        option(name, f"service of an external pipeline (env {variable})", ini=False, metavar="URL")
+    option("judge", "scenario, or force mock, replay, record", metavar="MODE")
+    live = "allow runs that can cost money (env ENG5_LIVE=1)"
+    option("live", live, ini=False, action="store_true", default=False)
+    option("budget-usd", "ceiling in US dollars for all runs of the session", metavar="USD")
+    option("output", "folder for evidence and reports (default .eng5)", metavar="DIR")
+    option("concurrency", "runs at once (default 8)", metavar="N")
+    override = "override a scenario key, e.g. thresholds.kendall_tau.min=0.8; repeatable"
+    option("set", override, ini=False, action="append", default=[], metavar="KEY=VALUE")
+    option(
+        "rejudge",
+        "checks and gates over recorded runs, without broker and pipeline",
+        ini=False,
+        metavar="DIR",
+    )
+    parser.addini("eng5_files", "globs of scenario files", type="args", default=list(DEFAULT_FILES))
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where values come from, in order of precedence."""
+
+    config: pytest.Config
+    environment: Mapping[str, str]
+
+    def text(self, name: str, variable: str | None = None, *, ini: bool = True) -> str | None:
+        value = self.config.getoption(f"eng5_{name}")
+        if value is None and variable is not None:
+            value = self.environment.get(variable) or None
+        if value is None and ini:
+            value = self.config.getini(f"eng5_{name}") or None
+        return None if value is None else str(value)
+
+    def number(self, name: str, kind: type[int] | type[float], minimum: float) -> float | None:
+        text = self.text(name)
+        if text is None:
+            return None
+        option = "--eng5-" + name.replace("_", "-")
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not minimum <= value < float("inf"):
+            raise pytest.UsageError(f"{option} {text}: expected a number of at least {minimum:g}")
+        return value
+
+    def choice(self, name: str, variable: str | None, allowed: tuple[str, ...]) -> str:
+        value = self.text(name, variable) or allowed[0]
+        if value not in allowed:
+            option = "--eng5-" + name.replace("_", "-")
+            raise pytest.UsageError(f"{option} {value}: choose one of {', '.join(allowed)}")
+        return value
+
+    def path(self, name: str, variable: str | None = None) -> Path | None:
+        text = self.text(name, variable)
+        return None if text is None else (self.config.invocation_params.dir / text).absolute()
+
+
+_LATER = {
+    "kafka_config": "give plain --eng5-bootstrap-servers, or use the embedded broker",
+    "rejudge": "run the scenarios again; their evidence stays in --eng5-output",
+}
+
+
+def resolve_options(config: pytest.Config, environment: Mapping[str, str] | None = None) -> Options:
+    """Resolve all options.
+
+    Raises:
+        pytest.UsageError: A value is not allowed, or asks for what does not exist yet.
+    """
+    source = _Source(config, os.environ if environment is None else environment)
+    for name, instead in _LATER.items():
+        if source.text(name, ini=name != "rejudge") is not None:
+            raise pytest.UsageError(f"--eng5-{name.replace('_', '-')} is not supported yet: {instead}")
+    judge = source.choice("judge", None, ("scenario", "mock", "replay", "record"))
+    if judge in ("replay", "record"):
+        raise pytest.UsageError(f"--eng5-judge {judge} is not supported yet: use scenario or mock")
+    broker = source.choice("broker", "ENG5_BROKER", ("auto", "embedded", "container", "external"))
+    servers = source.text("bootstrap_servers", "KAFKA_BOOTSTRAP_SERVERS", ini=False)
+    live = bool(config.getoption("eng5_live")) or source.environment.get("ENG5_LIVE", "").lower() in _TRUE
+    concurrency = source.number("concurrency", int, 1)
+    return Options(
+        broker=broker,
+        kafka_home=source.path("kafka_home", "KAFKA_HOME"),
+        bootstrap_servers=servers,
+        pipeline=source.choice("pipeline", "ENG5_PIPELINE", ("auto", "embedded", "external")),
+        content_url=source.text("content_url", "CONTENT_SERVICE_URL", ini=False),
+        cj_url=source.text("cj_url", "CJ_SERVICE_URL", ini=False),
+        llm_url=source.text("llm_url", "LLM_PROVIDER_SERVICE_URL", ini=False),
+        judge=judge,
+        live=live,
+        budget_usd=source.number("budget_usd", float, 0.0),
+        output=source.path("output") or (config.rootpath / ".eng5"),
+        concurrency=8 if concurrency is None else int(concurrency),
+        overrides=(*(("judge.provider=mock",) if judge == "mock" else ()), *config.getoption("eng5_set")),
+        topic_prefix=source.text("topic_prefix") or "",
+    )

@@ -1,0 +1,209 @@
+"""The runtime of a session: which runs are wanted, who performs them, what came out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from concurrent.futures import Future
+from pathlib import Path
+
+from pytest_eng5.collection.backend import Backend, open_backend, shut_down
+from pytest_eng5.collection.identity import SessionIdentity
+from pytest_eng5.collection.options import Options
+from pytest_eng5.errors import Eng5Error, UsageError
+from pytest_eng5.evidence import RunEnding
+from pytest_eng5.reports import VariantOutcome, evaluate_variant, finalise_run
+from pytest_eng5.runner import Campaign, Claims, RunSpec
+from pytest_eng5.scenario import Variant
+
+__all__ = ["Runtime", "VariantRuns"]
+
+
+class VariantRuns:
+    """The runs of one variant.
+
+    Args:
+        variant: The merged variant.
+        folder: Name of its folder, if it is not the variant's id.
+    """
+
+    def __init__(self, variant: Variant, folder: str = "") -> None:
+        self.variant = variant
+        self.specs = tuple(RunSpec(variant, k, folder) for k in range(1, variant.repeats + 1))
+
+    @property
+    def key(self) -> str:
+        """Identity within a session."""
+        return self.specs[0].key.rsplit("/", 1)[0]
+
+
+class Runtime:
+    """Performs every run once per session and hands out outcomes; nothing is started before it is needed.
+
+    Args:
+        options: The session's options.
+        identity: Whose session it is.
+    """
+
+    def __init__(self, options: Options, identity: SessionIdentity) -> None:
+        self.options = options
+        self.identity = identity
+        self.session = options.output / identity.name
+        self._claims = Claims(identity.shared / "claims")
+        self._wanted: dict[str, VariantRuns] = {}
+        self._futures: dict[str, Future[RunEnding]] = {}
+        self._endings: dict[str, RunEnding] = {}
+        self._outcomes: dict[str, VariantOutcome] = {}
+        self._backend: Backend | None = None
+        self._backend_error: Eng5Error | None = None
+        self._campaign: Campaign | None = None
+
+    @property
+    def outcomes(self) -> dict[str, VariantOutcome]:
+        """Outcomes that this process has worked out, by variant key."""
+        return self._outcomes
+
+    @property
+    def started(self) -> bool:
+        """Whether the session wrote, or tried to write, anything."""
+        return self.session.is_dir()
+
+    def want(self, runs: Iterable[VariantRuns]) -> None:
+        """Declare runs that will be needed, so that they all start together with the first.
+
+        Raises:
+            UsageError: Two variants of different files share scenario name and variant id.
+        """
+        for item in runs:
+            known = self._wanted.setdefault(item.key, item)
+            if known.variant.location.path != item.variant.location.path:
+                raise UsageError(
+                    f"scenario {item.variant.scenario!r} is also the name of {known.variant.location.path}",
+                    where=str(item.variant.location.path),
+                    fix="give each scenario file a name of its own: their evidence shares a folder",
+                )
+
+    def backend(self) -> Backend:
+        """Broker and pipeline, started now if need be.
+
+        Raises:
+            Eng5Error: They cannot be started.
+        """
+        if self._backend_error is not None:
+            raise self._backend_error
+        if self._backend is None:
+            self._open_session()
+            try:
+                self._backend = open_backend(self.options, self.identity, self.session)
+            except Eng5Error as error:
+                self._backend_error = error
+                raise
+        return self._backend
+
+    def campaign(self) -> Campaign:
+        """The campaign of this process, connected.
+
+        Raises:
+            Eng5Error: Broker or pipeline cannot be reached.
+        """
+        if self._campaign is None:
+            backend = self.backend()
+            campaign = Campaign(
+                backend.environment(),
+                self.session,
+                finalise_run,
+                group_id=f"pytest-eng5-{self.identity.name}-{self.identity.worker}",
+                concurrency=self.options.concurrency,
+                budget_usd=self.options.budget_usd,
+            )
+            try:
+                campaign.start()
+            except Eng5Error as error:
+                campaign.close(cancel=True)
+                self._backend_error = error
+                raise
+            backend.watch(campaign.abort)
+            self._campaign = campaign
+        return self._campaign
+
+    def outcome(self, runs: VariantRuns) -> VariantOutcome:
+        """Wait for the runs of a variant, wherever they are performed, and judge them once.
+
+        Raises:
+            Eng5Error: Broker or pipeline cannot be started.
+        """
+        found = self._outcomes.get(runs.key)
+        if found is None:
+            self.want([runs])
+            self._start_wanted()
+            for spec in runs.specs:
+                self._wait(spec)
+            found = self._outcomes[runs.key] = self._evaluate(runs)
+        return found
+
+    def endings(self, runs: VariantRuns) -> list[RunEnding]:
+        """How the runs of a variant ended; waits for them.
+
+        Raises:
+            Eng5Error: Broker or pipeline cannot be started.
+        """
+        self.outcome(runs)
+        return [self._endings[spec.key] for spec in runs.specs]
+
+    def _start_wanted(self) -> None:
+        if self._backend_error is not None:
+            raise self._backend_error
+        for runs in self._wanted.values():
+            for spec in runs.specs:
+                if spec.key not in self._futures and (claim := self._claims.take(spec.key)) is not None:
+                    try:
+                        campaign = self.campaign()
+                    except Eng5Error:
+                        claim.abandon()
+                        raise
+                    self._futures[spec.key] = campaign.submit(spec, claim)
+
+    def _wait(self, spec: RunSpec) -> RunEnding:
+        ending = self._endings.get(spec.key)
+        while ending is None:
+            future = self._futures.get(spec.key)
+            ending = self._claims.wait(spec.key) if future is None else future.result()
+            if ending is None:  # its process could not start it; then this one may, or fails the same way
+                self._start_wanted()
+        self._endings[spec.key] = ending
+        return ending
+
+    def _evaluate(self, runs: VariantRuns) -> VariantOutcome:
+        variant, paths = runs.variant, runs.specs[0].paths(self.session)
+        expected = frozenset(variant.expect.findings) if variant.expect else None
+        return evaluate_variant(
+            paths.variant.root, variant.thresholds, repeats=variant.repeats, expected_codes=expected
+        )
+
+    def _open_session(self) -> None:
+        self.session.mkdir(parents=True, exist_ok=True)
+        latest = self.options.output / "latest"
+        temporary = self.options.output / f".latest-{os.getpid()}"
+        with contextlib.suppress(OSError):
+            temporary.symlink_to(self.session.name, target_is_directory=True)
+            temporary.replace(latest)
+        with contextlib.suppress(OSError):
+            ignore = self.options.output / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n")
+
+    def close(self, *, cancel: bool) -> None:
+        """End this process's part: wait for its runs, or cancel them."""
+        if self._campaign is not None:
+            self._campaign.close(cancel=cancel)
+
+    def shut_down(self) -> None:
+        """End broker and pipeline of the whole session; the controller's task, after all workers."""
+        shut_down(self.identity.shared)
+        self.identity.forget()
+
+
+def variant_folders(session: Path) -> list[Path]:
+    """Folders of all variants that have a planned run, in order of name."""
+    return sorted({plan.parent.parent for plan in session.glob("*/*/run-*/plan.json")})

@@ -1,0 +1,45 @@
+"""From the selected items to the runs they need, and the end of the session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_eng5.collection.access import runtime_of
+from pytest_eng5.collection.items import ScenarioItem
+from pytest_eng5.collection.stash import IDENTITY, RECORDER
+
+if TYPE_CHECKING:
+    from pytest_eng5.collection.session_report import SessionReport
+
+__all__ = ["declare_runs", "finish_session"]
+
+
+def declare_runs(session: pytest.Session) -> None:
+    """Declare the runs of all selected scenario items; nothing is started.
+
+    Raises:
+        UsageError: Two files share a scenario name and a variant id.
+    """
+    items = [item for item in session.items if isinstance(item, ScenarioItem)]
+    if items:
+        runtime_of(session.config).want(item.runs for item in items)
+
+
+def finish_session(config: pytest.Config) -> SessionReport | None:
+    """Report the session and end what it started; for the controller, when all workers have ended."""
+    if not _did_anything(config):
+        config.stash[IDENTITY].forget()
+        return None
+    from pytest_eng5.collection.session_report import report_session
+
+    runtime = runtime_of(config)
+    try:
+        return report_session(runtime, config.stash[RECORDER])
+    finally:
+        runtime.shut_down()
+
+
+def _did_anything(config: pytest.Config) -> bool:
+    return config.stash[IDENTITY].shared.is_dir()

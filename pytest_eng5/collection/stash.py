@@ -1,0 +1,22 @@
+"""Typed keys of what the plugin keeps on pytest's objects; all state goes through them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_eng5.collection.identity import SessionIdentity
+    from pytest_eng5.collection.options import Options
+    from pytest_eng5.collection.recorder import Recorder
+    from pytest_eng5.collection.runtime import Runtime
+    from pytest_eng5.collection.session_report import SessionReport
+
+__all__ = ["IDENTITY", "OPTIONS", "RECORDER", "REPORT", "RUNTIME"]
+
+OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
+IDENTITY: pytest.StashKey[SessionIdentity] = pytest.StashKey()
+RUNTIME: pytest.StashKey[Runtime] = pytest.StashKey()
+RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
+REPORT: pytest.StashKey[SessionReport | None] = pytest.StashKey()

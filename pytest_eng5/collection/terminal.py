@@ -1,0 +1,56 @@
+"""What the terminal shows: one header line, and the table of variants at the end."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_eng5.collection.options import Options
+
+if TYPE_CHECKING:
+    from pytest_eng5.collection.session_report import SessionReport
+
+__all__ = ["header", "summarise_session"]
+
+_COLOURS = {"PASS": "green", "FAIL": "red", "ERROR": "red", "UNDECIDED": "yellow"}
+
+
+def header(options: Options) -> str:
+    """Broker, pipeline, judge mode, budget and output folder in one line."""
+    broker = options.broker
+    if broker == "auto":
+        broker = "external" if options.bootstrap_servers else "embedded"
+    if options.bootstrap_servers and broker == "external":
+        broker += f" {options.bootstrap_servers}"
+    pipeline = options.pipeline
+    if pipeline == "auto":
+        pipeline = "external" if broker.startswith("external") else "embedded"
+    budget = "none" if options.budget_usd is None else f"${options.budget_usd:g}"
+    live = ", live" if options.live else ""
+    return (
+        f"eng5: broker {broker}, pipeline {pipeline}, judge {options.judge}{live}, budget {budget}, "
+        f"output {shown(options.output)}"
+    )
+
+
+def shown(path: Path) -> str:
+    """A path relative to the current folder if it lies below it."""
+    here = Path.cwd()
+    return os.fspath(path.relative_to(here)) if path.is_relative_to(here) else os.fspath(path)
+
+
+def summarise_session(reporter: pytest.TerminalReporter, report: SessionReport) -> None:
+    """Write the table of variants and where everything lies."""
+    reporter.section("eng5 alignment")
+    for line in report.table:
+        head, _, verdict = line.rstrip().rpartition(" ")
+        colour = _COLOURS.get(verdict)
+        if colour is None:
+            reporter.write_line(line)
+        else:
+            reporter.write(f"{head} ")
+            reporter.write_line(verdict, **{colour: True})
+    reporter.write_line(f"evidence and reports: {shown(report.folder)}")
