@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ class RunChannel:
         self._logs = {stream: AppendOnlyLog(folder.stream(stream)) for stream in Stream}
         self._changed = asyncio.Event()
         self._closed = False
+        self._files = threading.Lock()  # the hub syncs in a thread while a run may close
 
     @property
     def closed(self) -> bool:
@@ -114,9 +116,10 @@ class RunChannel:
             account.failure = data.reason()
 
     def sync(self) -> None:
-        """Make every appended line durable."""
-        for log in self._logs.values():
-            log.sync()
+        """Make every appended line durable; nothing is left to do once the logs are closed."""
+        with self._files:
+            for log in self._logs.values():
+                log.sync()
 
     def announce(self) -> None:
         """Wake whoever waits for this run."""
@@ -135,5 +138,6 @@ class RunChannel:
     def close(self) -> None:
         """Close the logs; the account stays readable."""
         self._closed = True
-        for log in self._logs.values():
-            log.close()
+        with self._files:
+            for log in self._logs.values():
+                log.close()

@@ -211,6 +211,8 @@ class CaptureHub:
         except ValidationError as error:
             return self._reject(record, error)
         match = self._router.match(envelope)
+        if match.attribution == "unattributed":
+            match = self._router.match_raw(record.key, record.value)
         if match.channel is not None and not match.channel.closed:
             match.channel.accept(_STREAMS[event], record, envelope)
             return {match.channel}
