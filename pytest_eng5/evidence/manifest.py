@@ -89,7 +89,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        where, fix = str(path), "run the scenario again"
+        where, fix = str(path), "name the folder of a finished run, such as .../baseline/run-1"
         raise EvidenceError(f"no readable manifest: {error}", where=where, fix=fix) from error
 
 

@@ -1,0 +1,38 @@
+# Each target makes its own virtual environment when needed; needs Python 3.11+ and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+.PHONY: anchor-align test lint schemas clean
+
+anchor-align: $(STAMP)  ## The main job: three prompt variants against the anchors, on the embedded Kafka.
+	$(BIN)/python -m pytest scenarios/ -k anchor_align $(ARGS)
+
+test: $(VENV)/.installed-test  ## All tests, on a real embedded Kafka.
+	$(BIN)/python -m pytest -p no:randomly -n 2 --dist loadfile $(ARGS)
+
+lint: $(VENV)/.installed-test  ## Style and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+schemas: $(VENV)/.installed-test  ## Generate schemas/ from the models.
+	$(BIN)/python scripts/generate_schemas.py
+
+clean:
+	rm -rf $(VENV) .eng5
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[embedded,test]'
+	@touch $@ $(STAMP)
