@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
 import os
 import re
 import shutil
+import ssl
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ __all__ = ["REPOSITORY_VARIABLE", "KafkaJars", "fetched_jars", "home_jars", "jar
 
 REPOSITORY_VARIABLE = "ENG5_MAVEN_REPOSITORY"
 _DEFAULT_REPOSITORY = "https://repo.maven.apache.org/maven2"
+_TRUST_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PARALLEL = 8
 _ATTEMPTS = 2
 _ROOM_FOR_AOT = 150_000_000
@@ -192,7 +195,7 @@ def _fetch(missing: list[Jar], folder: Path, locked: LockedJars, report: Callabl
         shutil.rmtree(left_behind, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix="staging-", dir=folder))
     try:
-        with ThreadPoolExecutor(_PARALLEL) as pool:
+        with _system_trust(), ThreadPoolExecutor(_PARALLEL) as pool:
             running = [pool.submit(_fetch_one, jar, repository, staging, folder) for jar in missing]
             try:
                 for future in as_completed(running):
@@ -202,6 +205,24 @@ def _fetch(missing: list[Jar], folder: Path, locked: LockedJars, report: Callabl
                 raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _system_trust() -> Iterator[None]:
+    """Let requests trust what the system trusts, for networks whose proxy has a certificate of its own.
+
+    A bundle that the user has set wins; so does the one that comes with requests where the system has none.
+    """
+    system = ssl.get_default_verify_paths()
+    bundle = system.cafile or system.capath
+    if bundle is None or any(os.environ.get(name) for name in _TRUST_VARIABLES):
+        yield
+        return
+    os.environ[_TRUST_VARIABLES[0]] = bundle
+    try:
+        yield
+    finally:
+        del os.environ[_TRUST_VARIABLES[0]]
 
 
 def _require_jgo() -> None:

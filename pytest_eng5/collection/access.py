@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,5 +21,14 @@ def runtime_of(config: pytest.Config) -> Runtime:
     if runtime is None:
         from pytest_eng5.collection.runtime import Runtime
 
-        runtime = config.stash[RUNTIME] = Runtime(config.stash[OPTIONS], config.stash[IDENTITY])
+        report = partial(_say, config)
+        runtime = config.stash[RUNTIME] = Runtime(config.stash[OPTIONS], config.stash[IDENTITY], report)
     return runtime
+
+
+def _say(config: pytest.Config, line: str) -> None:
+    """Show a line at once, past the capturing of output; workers have no terminal and stay silent."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.ensure_newline()
+        reporter.write_line(f"eng5: {line}")

@@ -67,13 +67,16 @@ class Backend:
             pipeline.process.on_exit(lambda _: lost(pipeline.failure() or "the reference pipeline ended"))
 
 
-def open_backend(options: Options, identity: SessionIdentity, logs: Path) -> Backend:
+def open_backend(
+    options: Options, identity: SessionIdentity, logs: Path, report: Callable[[str], None]
+) -> Backend:
     """Start broker and pipeline, or attach to what another process of the session started.
 
     Args:
         options: What to start.
         identity: Whose session it is.
         logs: Folder for the logs of both.
+        report: Told in one line what takes long, such as fetching Kafka for the first time.
 
     Raises:
         Eng5Error: They cannot be started; every later call of the session fails with the same words.
@@ -83,7 +86,7 @@ def open_backend(options: Options, identity: SessionIdentity, logs: Path) -> Bac
         if record.exists():
             return _attach(json.loads(record.read_text()), options)
         try:
-            backend = _start(options, identity, logs)
+            backend = _start(options, identity, logs, report)
         except Eng5Error as error:
             record.write_text(json.dumps({"failed": str(error)}))
             raise
@@ -159,11 +162,11 @@ def _external_urls(options: Options) -> PipelineUrls:
     return PipelineUrls(options.content_url, options.cj_url, options.llm_url)
 
 
-def _start(options: Options, identity: SessionIdentity, logs: Path) -> Backend:
+def _start(options: Options, identity: SessionIdentity, logs: Path, report: Callable[[str], None]) -> Backend:
     external = _pipeline_kind(options) == "external"
     urls = _external_urls(options) if external else None
     watched = {"watch_pid": identity.controller_pid}
-    broker = create_broker(_broker_options(options, log_path=logs / "kafka.log", **watched))
+    broker = create_broker(_broker_options(options, log_path=logs / "kafka.log", report=report, **watched))
     connection = broker.start()
     try:
         topics = topic_names(PIPELINE_EVENTS, options.topic_prefix)

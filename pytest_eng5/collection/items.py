@@ -82,14 +82,17 @@ class ScenarioItem(pytest.Function):
             outcome = runtime.outcome(self.runs)
             self._describe(outcome)
             self._require_usable(runtime, outcome)
+            fault = None
         except Eng5Error as error:
+            fault = str(error)
+        if fault is not None:
             if self.kind != RUN and self._run_is_selected():
-                pytest.skip(f"run failed: {str(error).splitlines()[0]}")
-            raise
+                pytest.skip(f"run failed: {fault.splitlines()[0]}")
+            pytest.fail(fault, pytrace=False)
         if self.kind != RUN and (failed := self._pipeline_failure(runtime)) is not None:
             if self._run_is_selected():
                 pytest.skip(f"run failed: {failed}")
-            raise CheckFailed(f"run failed: {failed}")
+            pytest.fail(f"run failed: {failed}", pytrace=False)
 
     def _require_usable(self, runtime: Runtime, outcome: VariantOutcome) -> None:
         endings = runtime.endings(self.runs)

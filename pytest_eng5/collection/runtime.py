@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -44,9 +44,11 @@ class Runtime:
     Args:
         options: The session's options.
         identity: Whose session it is.
+        report: Told in one line what takes long.
     """
 
-    def __init__(self, options: Options, identity: SessionIdentity) -> None:
+    def __init__(self, options: Options, identity: SessionIdentity, report: Callable[[str], None]) -> None:
+        self._report = report
         self.options = options
         self.identity = identity
         self.session = options.output / identity.name
@@ -95,7 +97,7 @@ class Runtime:
         if self._backend is None:
             self._open_session()
             try:
-                self._backend = open_backend(self.options, self.identity, self.session)
+                self._backend = open_backend(self.options, self.identity, self.session, self._report)
             except Eng5Error as error:
                 self._backend_error = error
                 raise
