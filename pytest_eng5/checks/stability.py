@@ -24,8 +24,6 @@ MIN_SUCCESS_RATE = 0.8
 """Defaults of the CJ service (contract 7.1)."""
 
 _ROUNDING = 1e-6
-_RESAMPLED_SMALL_NET = 4
-_SMALL_NET = 3
 
 
 def stopped_stable(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> float | None:
@@ -52,19 +50,15 @@ def _completed(evidence: RunEvidence) -> bool:
 
 
 def _whole_waves(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> bool:
-    """Whether every essay has the same number of comparisons.
+    """Whether the callbacks are waves of floor(n/2) comparisons with every essay compared equally often.
 
-    With an odd number of essays one sits out per wave: counts may differ by one. After all pairs are covered
-    pairs are compared again, and such a pass may leave essays out.
+    With an odd number of essays one sits out per wave, the one with most comparisons: counts differ by one
+    at most. A single lost callback breaks the first condition, and with an even number both.
     """
-    essays = list(evidence.essays)
     counts = Counter(essay for event in callbacks for essay in essay_ids(event.comparison))
-    pairs = {frozenset(essay_ids(event.comparison)) for event in callbacks}
-    allowed = len(essays) % 2
-    if len(pairs) >= len(essays) * (len(essays) - 1) // 2:
-        allowed += _RESAMPLED_SMALL_NET if len(essays) <= _SMALL_NET else 1
-    numbers = [counts[essay] for essay in essays]
-    return bool(numbers) and max(numbers) - min(numbers) <= allowed
+    numbers = [counts[essay] for essay in evidence.essays]
+    wave = len(numbers) // 2
+    return wave > 0 and len(callbacks) % wave == 0 and max(numbers) - min(numbers) <= len(numbers) % 2
 
 
 def last_change(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> float | None:
