@@ -22,7 +22,10 @@ from pytest_eng5.contracts import (
     BatchStatus,
     CJAssessmentCompletedV1,
     CJAssessmentFailedV1,
+    CourseCode,
+    ELS_CJAssessmentRequestV1,
     ErrorDetail,
+    EssayProcessingInputRefV1,
     EssayResultV1,
     EventEnvelope,
     LLMComparisonResultV1,
@@ -50,6 +53,7 @@ from pytest_eng5.evidence import (
     load_evidence,
     write_plan,
 )
+from pytest_eng5.reports import VariantOutcome, evaluate_variant, finalise_run
 
 ROLE_MODELS = ("A", "A", "B", "B", "C+", "C-", "D+", "D-", "E+", "E-", "F+", "F+")
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -94,7 +98,7 @@ class Recording:
                 event_type="synthetic",
                 event_timestamp=moment,
                 source_service="synthetic",
-                correlation_id=self.plan.correlation_id,  # type: ignore[arg-type]
+                correlation_id=getattr(data, "correlation_id", self.plan.correlation_id),
                 data=data,
             ).to_wire()
         )
@@ -152,6 +156,9 @@ class Recording:
                     "essay_a_id": ids[first],
                     "essay_b_id": ids[second],
                     "bos_batch_id": self.plan.batch_uuid,
+                    "cj_batch_id": "108",
+                    "cj_source": "els",
+                    "cj_request_type": "cj_comparison",
                     "prompt_sha256": sha256(request_id.encode()).hexdigest(),
                     **(metadata or {}),
                 },
@@ -181,6 +188,43 @@ class Recording:
             if (worse, better) in upsets:
                 wins = first == worse
             self.callback(first, second, wins)
+
+    def publish(self) -> None:
+        """The request, as it would have been published."""
+        data = ELS_CJAssessmentRequestV1(
+            entity_id=self.plan.batch_uuid,
+            timestamp=START,
+            system_metadata=SystemProcessingMetadata(
+                entity_id=self.plan.batch_uuid, entity_type="batch", timestamp=START
+            ),
+            essays_for_cj=[
+                EssayProcessingInputRefV1(
+                    essay_id=essay.essay_id, text_storage_id=f"storage-{essay.local_id}"
+                )
+                for essay in self.plan.essays
+            ],
+            language="en",
+            course_code=CourseCode.ENG5,
+            user_id="researcher",
+        )
+        envelope = EventEnvelope(
+            event_type="request",
+            event_timestamp=START,
+            source_service="harness",
+            correlation_id=self.plan.correlation_id,  # type: ignore[arg-type]
+            data=data,
+        )
+        path = RunFolder(self.root).request
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(envelope.to_wire())
+
+    def complete(self, **judging: Any) -> Recording:
+        """A whole run without a fault."""
+        self.publish()
+        self.judge(**judging)
+        self.result()
+        self.completed()
+        return self
 
     def result(self, shift: float = 0.0) -> None:
         """The rich result, scored with choix as the production service does."""
@@ -378,3 +422,17 @@ class Limit:
 @pytest.fixture(scope="session")
 def limit() -> type[Limit]:
     return Limit
+
+
+@pytest.fixture
+def judged() -> Callable[..., VariantOutcome]:
+    """Complete the given runs of one variant, unless they are complete, and evaluate it."""
+
+    def evaluate(*runs: Recording, limits: Sequence[Limit] = (), **options: Any) -> VariantOutcome:
+        for run in runs:
+            if not RunFolder(run.root).manifest.exists():
+                finalise_run(run.root, run.end())
+        settings = {"repeats": len(runs), "bootstrap": 0, **options}
+        return evaluate_variant(runs[0].root.parent, limits, **settings)
+
+    return evaluate

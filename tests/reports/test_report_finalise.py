@@ -8,13 +8,6 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pytest_eng5.contracts import (
-    CourseCode,
-    ELS_CJAssessmentRequestV1,
-    EssayProcessingInputRefV1,
-    EventEnvelope,
-    SystemProcessingMetadata,
-)
 from pytest_eng5.evidence import (
     EndReason,
     RunFolder,
@@ -33,31 +26,13 @@ def finalise(run: Any, reason: EndReason = EndReason.COMPLETED, detail: str = "a
     return document
 
 
-def full(run: Any) -> Any:
-    run.judge()
-    run.result()
-    run.completed()
-    return run
-
-
-def request_bytes(run: Any) -> bytes:
-    data = ELS_CJAssessmentRequestV1(
-        entity_id=run.plan.batch_uuid,
-        system_metadata=SystemProcessingMetadata(entity_id=run.plan.batch_uuid, entity_type="batch"),
-        essays_for_cj=[EssayProcessingInputRefV1(essay_id=i, text_storage_id="s") for i in run.ids],
-        language="en",
-        course_code=CourseCode.ENG5,
-        user_id="u",
-    )
-    return EventEnvelope(event_type="request", source_service="harness", data=data).to_wire()
-
-
 def test_a_complete_run_has_every_file_and_the_manifest_lists_them(record: Any, checks: Any) -> None:
-    run = full(record())
+    run = record().complete()
     finalise(run)
     names = {path.relative_to(run.root).as_posix() for path in run.root.rglob("*") if path.is_file()}
     assert names == {
         "plan.json",
+        "requests/els_cj_assessment_request.json",
         "events/comparisons.jsonl",
         "events/assessment_results.jsonl",
         "events/completions.jsonl",
@@ -72,12 +47,12 @@ def test_a_complete_run_has_every_file_and_the_manifest_lists_them(record: Any, 
 
 
 def test_the_manifest_is_written_last_and_its_check_is_left_out(record: Any, checks: Any) -> None:
-    finalise(full(record()))
+    finalise(record().complete())
     assert checks.asked == ["events", "completeness", "schema"]
 
 
 def test_the_artefact_satisfies_the_schema_beside_it(record: Any, checks: Any) -> None:
-    run = full(record(students=2, mode="execute", grade_scale="eng5_np_legacy_9_step"))
+    run = record(students=2, mode="execute", grade_scale="eng5_np_legacy_9_step").complete()
     document = finalise(run)
     schema = json.loads((run.root / "schemas" / "assessment_run.schema.json").read_bytes())
     jsonschema.Draft202012Validator(schema).validate(document)
@@ -87,23 +62,20 @@ def test_the_artefact_satisfies_the_schema_beside_it(record: Any, checks: Any) -
 
 
 def test_the_checksum_is_that_of_the_document_without_it(record: Any, checks: Any) -> None:
-    document = finalise(full(record()))
+    document = finalise(record().complete())
     assert document["validation"]["artefact_checksum"] == checksum_of(document)
 
 
 def test_facts_that_are_unknown_are_left_out(record: Any, checks: Any) -> None:
-    metadata = finalise(full(record()))["metadata"]
+    metadata = finalise(record().complete())["metadata"]
     assert not {"git_sha", "assignment_id", "grade_scale", "rubric_sha256"} & set(metadata)
-    known = finalise(full(record(variant="known", git_sha="abcdef1", rubric="be fair")))["metadata"]
+    known = finalise(record(variant="known", git_sha="abcdef1", rubric="be fair").complete())["metadata"]
     assert known["git_sha"] == "abcdef1"
     assert len(known["rubric_sha256"]) == 64
 
 
 def test_the_recorded_files_are_in_the_artefact_with_their_hashes(record: Any, checks: Any) -> None:
-    run = full(record())
-    run_request = RunFolder(run.root).request
-    run_request.parent.mkdir()
-    run_request.write_bytes(request_bytes(run))
+    run = record().complete()
     document = finalise(run)
     paths = [entry["path"] for entry in document["validation"]["manifest"]]
     assert paths == [
@@ -204,7 +176,7 @@ def test_without_comparisons_there_are_no_scores(record: Any, checks: Any) -> No
 def test_a_check_that_raises_becomes_a_finding_and_the_others_still_speak(record: Any, checks: Any) -> None:
     checks.crashes["events"] = ZeroDivisionError("float division by zero")
     checks.find("COUNT-MISSING", check="completeness")
-    run = full(record())
+    run = record().complete()
     finalise(run)
     first, second = read_findings(run.root / "findings.json")
     assert (first.code, first.severity, first.check) == ("CHECK-CRASHED", "error", "events")
@@ -214,7 +186,7 @@ def test_a_check_that_raises_becomes_a_finding_and_the_others_still_speak(record
 
 
 def test_an_artefact_that_cannot_be_built_becomes_a_finding(record: Any, checks: Any) -> None:
-    run = full(record(mode="no-such-mode"))
+    run = record(mode="no-such-mode").complete()
     finalise_run(run.root, run.end())
     (finding,) = read_findings(run.root / "findings.json")
     assert finding.code == "CHECK-CRASHED"
@@ -224,7 +196,7 @@ def test_an_artefact_that_cannot_be_built_becomes_a_finding(record: Any, checks:
 
 
 def test_damaged_evidence_becomes_a_finding_and_is_kept(record: Any, checks: Any) -> None:
-    run = full(record())
+    run = record().complete()
     ending = run.end()
     log = run.root / "events" / "comparisons.jsonl"
     damaged = log.read_bytes()[:-20]
