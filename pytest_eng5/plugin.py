@@ -58,12 +58,12 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFi
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Declare the runs of all selected items, so that they start together."""
-    if session.config.option.collectonly:
-        return
-    from pytest_eng5.collection.selection import declare_runs
+    from pytest_eng5.collection.selection import declare_runs, refuse_unmatched
 
     try:
-        declare_runs(session)
+        refuse_unmatched(session)
+        if not session.config.option.collectonly:
+            declare_runs(session)
     except Eng5Error as error:
         raise pytest.UsageError(str(error)) from None
 

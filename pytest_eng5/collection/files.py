@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_eng5.collection.items import ScenarioItem, item_plan
-from pytest_eng5.collection.stash import OPTIONS
+from pytest_eng5.collection.stash import OPTIONS, SCENARIOS
 from pytest_eng5.contracts import grade_rank
 from pytest_eng5.errors import Eng5Error
 from pytest_eng5.gates import contradictions, unreachable
@@ -46,10 +46,11 @@ class ScenarioFile(pytest.File):
         """
         overrides = self.config.stash[OPTIONS].overrides
         try:
-            scenario = load_scenario(self.path, overrides)
+            scenario = load_scenario(self.path, overrides, missing_variant_ok=True)
             refuse_unreachable(scenario)
         except Eng5Error as error:
             raise self.CollectError(str(error)) from None
+        self.config.stash.setdefault(SCENARIOS, {})[self.path] = scenario
         for variant in scenario.variants:
             node: VariantNode = VariantNode.from_parent(self, name=variant.id, variant=variant)
             yield node

@@ -100,10 +100,13 @@ class RunFactory:
         from pytest_eng5.collection.runtime import VariantRuns
         from pytest_eng5.scenario import load_scenario
 
-        scenario = load_scenario(path, (*self._runtime.options.overrides, *overrides))
+        everywhere = self._runtime.options.overrides
+        scenario = load_scenario(path, (*everywhere, *overrides), missing_variant_ok=True)
         ids = [item.id for item in scenario.variants]
         if variant is None and len(ids) > 1:
             raise UsageError("which variant?", where=str(path), fix=f"name one of {', '.join(ids)}")
+        if stray := [text for text in scenario.unmatched_overrides if text in overrides]:
+            raise UsageError(f"no variant for {stray[0]!r}", where=str(path), fix=f"use {', '.join(ids)}")
         wanted = ids[0] if variant is None else variant
         if wanted not in ids:
             raise UsageError(f"no variant {wanted!r}", where=str(path), fix=f"use one of {', '.join(ids)}")

@@ -8,12 +8,35 @@ import pytest
 
 from pytest_eng5.collection.access import runtime_of
 from pytest_eng5.collection.items import ScenarioItem
-from pytest_eng5.collection.stash import IDENTITY, RECORDER
+from pytest_eng5.collection.stash import IDENTITY, RECORDER, SCENARIOS
+from pytest_eng5.errors import UsageError
 
 if TYPE_CHECKING:
     from pytest_eng5.collection.session_report import SessionReport
 
-__all__ = ["declare_runs", "finish_session"]
+__all__ = ["declare_runs", "finish_session", "refuse_unmatched"]
+
+
+def refuse_unmatched(session: pytest.Session) -> None:
+    """Refuse overrides for a variant that none of the collected files has.
+
+    One that only some of the files have is theirs. Where a file could not be collected nothing is known
+    about its variants, and pytest reports that file.
+
+    Raises:
+        UsageError: Such an override; names the variants that there are.
+    """
+    scenarios = session.config.stash.get(SCENARIOS, {}).values()
+    if not scenarios or session.testsfailed:
+        return
+    unmatched = set.intersection(*(set(scenario.unmatched_overrides) for scenario in scenarios))
+    for text in (text for scenario in scenarios for text in scenario.overrides if text in unmatched):
+        ids = dict.fromkeys(variant.id for scenario in scenarios for variant in scenario.variants)
+        raise UsageError(
+            "no collected scenario file has this variant",
+            where=f"--eng5-set {text}",
+            fix=f"use one of {', '.join(ids)}",
+        )
 
 
 def declare_runs(session: pytest.Session) -> None:

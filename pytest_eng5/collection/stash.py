@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,11 +13,13 @@ if TYPE_CHECKING:
     from pytest_eng5.collection.recorder import Recorder
     from pytest_eng5.collection.runtime import Runtime
     from pytest_eng5.collection.session_report import SessionReport
+    from pytest_eng5.scenario import Scenario
 
-__all__ = ["IDENTITY", "OPTIONS", "RECORDER", "REPORT", "RUNTIME"]
+__all__ = ["IDENTITY", "OPTIONS", "RECORDER", "REPORT", "RUNTIME", "SCENARIOS"]
 
 OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
 IDENTITY: pytest.StashKey[SessionIdentity] = pytest.StashKey()
 RUNTIME: pytest.StashKey[Runtime] = pytest.StashKey()
+SCENARIOS: pytest.StashKey[dict[Path, Scenario]] = pytest.StashKey()
 RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
 REPORT: pytest.StashKey[SessionReport | None] = pytest.StashKey()
