@@ -7,6 +7,7 @@ loaded in every pytest session where the plugin is installed.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 __all__ = ["Options", "add_options", "resolve_options"]
 
+_URL = re.compile(r"https?://[^/\s]")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 DEFAULT_FILES = ("*.eng5.yaml", "*.eng5.yml")
 
@@ -116,6 +118,13 @@ class _Source:
             raise pytest.UsageError(f"{option} {value}: choose one of {', '.join(allowed)}")
         return value
 
+    def url(self, name: str, variable: str) -> str | None:
+        text = self.text(name, variable, ini=False)
+        if text is not None and not _URL.match(text):
+            option = "--eng5-" + name.replace("_", "-")
+            raise pytest.UsageError(f"{option} {text}: expected an address such as http://localhost:8001")
+        return text
+
     def path(self, name: str, variable: str | None = None) -> Path | None:
         text = self.text(name, variable)
         return None if text is None else (self.config.invocation_params.dir / text).absolute()
@@ -149,9 +158,9 @@ def resolve_options(config: pytest.Config, environment: Mapping[str, str] | None
         kafka_home=source.path("kafka_home", "KAFKA_HOME"),
         bootstrap_servers=servers,
         pipeline=source.choice("pipeline", "ENG5_PIPELINE", ("auto", "embedded", "external")),
-        content_url=source.text("content_url", "CONTENT_SERVICE_URL", ini=False),
-        cj_url=source.text("cj_url", "CJ_SERVICE_URL", ini=False),
-        llm_url=source.text("llm_url", "LLM_PROVIDER_SERVICE_URL", ini=False),
+        content_url=source.url("content_url", "CONTENT_SERVICE_URL"),
+        cj_url=source.url("cj_url", "CJ_SERVICE_URL"),
+        llm_url=source.url("llm_url", "LLM_PROVIDER_SERVICE_URL"),
         judge=judge,
         live=live,
         budget_usd=source.number("budget_usd", float, 0.0),

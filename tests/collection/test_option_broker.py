@@ -1,0 +1,66 @@
+"""--eng5-broker, ENG5_BROKER, eng5_broker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+CHOICES = ("auto", "embedded", "container", "external")
+
+
+def test_default_is_auto_shown_as_embedded(project: Any) -> None:
+    assert project.options().broker == "auto"
+    assert "broker embedded, pipeline embedded" in project.header()
+
+
+@pytest.mark.parametrize("kind", CHOICES)
+def test_every_choice_is_taken_from_the_option(project: Any, kind: str) -> None:
+    assert project.options("--eng5-broker", kind).broker == kind
+
+
+def test_auto_is_external_when_servers_are_given(project: Any) -> None:
+    header = project.header("--eng5-bootstrap-servers", "kafka.example:9092")
+    assert "broker external kafka.example:9092, pipeline external" in header
+
+
+def test_a_named_kind_wins_over_given_servers(project: Any) -> None:
+    header = project.header("--eng5-broker", "embedded", "--eng5-bootstrap-servers", "kafka.example:9092")
+    assert "broker embedded, pipeline embedded" in header
+
+
+def test_option_before_environment_before_ini(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.ini("eng5_broker = container")
+    assert project.options().broker == "container"
+    monkeypatch.setenv("ENG5_BROKER", "external")
+    assert project.options().broker == "external"
+    assert project.options("--eng5-broker", "embedded").broker == "embedded"
+
+
+def test_an_empty_variable_counts_as_unset(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.ini("eng5_broker = container")
+    monkeypatch.setenv("ENG5_BROKER", "")
+    assert project.options().broker == "container"
+
+
+@pytest.mark.parametrize("source", ["option", "environment", "ini"])
+def test_a_wrong_kind_is_a_usage_error_wherever_it_comes_from(
+    project: Any, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    arguments: list[str] = []
+    if source == "option":
+        arguments = ["--eng5-broker", "rabbit"]
+    elif source == "environment":
+        monkeypatch.setenv("ENG5_BROKER", "rabbit")
+    else:
+        project.ini("eng5_broker = rabbit")
+    text = project.refusal(*arguments)
+    assert "--eng5-broker rabbit" in text
+    assert all(choice in text for choice in CHOICES)
+
+
+def test_container_is_refused_with_another_way_when_it_is_needed(project: Any) -> None:
+    project.scenario()
+    result = project.inprocess("--eng5-broker", "container")
+    result.assert_outcomes(errors=1, skipped=7)
+    result.stdout.fnmatch_lines(["*container*not supported yet*", "*fix:*--eng5-broker embedded*"])
