@@ -104,7 +104,7 @@ class CaptureHub:
         except (KafkaError, OSError) as error:
             await self._stop_consumer()
             raise CaptureError(
-                f"cannot consume: {error or type(error).__name__}",
+                f"cannot consume: {type(error).__name__}: {error}",
                 where=str(self._arguments.get("bootstrap_servers")),
                 fix="check that the broker runs and is reachable from here",
             ) from error
@@ -285,7 +285,7 @@ class CaptureHub:
             if silent > _PATIENCE_SECONDS:
                 servers = self._arguments.get("bootstrap_servers")
                 raise CaptureError(
-                    f"the broker at {servers} has not answered for {silent:.0f} s ({error or 'timeout'})"
+                    f"the broker at {servers} has not answered for {silent:.0f} s ({type(error).__name__})"
                 ) from error
 
 

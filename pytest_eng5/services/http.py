@@ -34,8 +34,8 @@ async def send(
             await asyncio.sleep(_BACKOFF_SECONDS * 2**attempt)
         try:
             response = await client.request(method, url, **options)
-        except httpx.HTTPError as error:
-            problem = f"{service} does not answer ({error or type(error).__name__})"
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            problem = f"{service} does not answer ({type(error).__name__}: {error})"
         else:
             if response.status_code < 500:
                 return response

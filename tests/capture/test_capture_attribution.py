@@ -122,7 +122,9 @@ async def test_a_tombstone_is_rejected_and_tied_by_its_key(rig: Any, lab: Module
 
 
 @pytest.mark.parametrize("value", [b"", b"null", b"5", b"\xff", b"{}", b"[" * 5000])
-async def test_what_names_nobody_is_reported_by_every_open_run(rig: Any, lab: ModuleType, value: bytes) -> None:
+async def test_what_names_nobody_is_reported_by_every_open_run(
+    rig: Any, lab: ModuleType, value: bytes
+) -> None:
     one, two = rig.run("one"), rig.run("two")
     position = await rig.send(lab.CALLBACK, value)
     await rig.hub.drain()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import threading
 import time
 from pathlib import Path
 from types import ModuleType
@@ -254,16 +256,15 @@ async def test_closing_a_run_while_its_lines_are_synced_harms_nobody(
     ended, other = rig.run("ended"), rig.run("other")
     inside = asyncio.Event()
     loop = asyncio.get_running_loop()
-    fsync = hub_module.AppendOnlyLog.sync
+    fsync = os.fsync
 
-    def slow(log: Any) -> None:
-        if log._stream is not None and log._dirty and "ended" in str(log.path):
-            log._stream.flush()
+    def slow(descriptor: int) -> None:
+        if threading.current_thread() is not threading.main_thread():
             loop.call_soon_threadsafe(inside.set)
             time.sleep(0.3)
-        fsync(log)
+        fsync(descriptor)
 
-    monkeypatch.setattr(hub_module.AppendOnlyLog, "sync", slow)
+    monkeypatch.setattr(os, "fsync", slow)
     for number in range(20):
         await rig.send(lab.CALLBACK, lab.callback(ended.batch_id), partition=number % 3)
     await asyncio.wait_for(inside.wait(), 10)
