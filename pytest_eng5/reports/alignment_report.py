@@ -119,7 +119,7 @@ def _summary(outcome: VariantOutcome) -> list[str]:
     if outcome.usable != ledger.succeeded:
         rows.append(("Comparisons between two essays of the plan", str(outcome.usable), ""))
     if metrics is not None:
-        for name, found in metrics.values.items():
+        for name, found in outcome.metrics.items():
             value = figure(name, found)
             text = value or f"{NOT_AVAILABLE}: {inline(why_unknown(METRICS[name], metrics))}"
             rows.append((LABELS.get(name, name), text, (interval(name, found) or "") if value else ""))
@@ -139,8 +139,8 @@ def _summary(outcome: VariantOutcome) -> list[str]:
 def _verdicts(outcome: VariantOutcome) -> list[str]:
     lines = ["## Verdicts", ""]
     for verdict in outcome.verdicts:
-        hint = f" ({inline(verdict.hint)})" if verdict.hint else ""
-        lines.append(f"- {inline(verdict.message)}{hint}")
+        lines.append(f"- {inline(verdict.message)}")
+        lines += [f"  - {inline(verdict.hint)}"] if verdict.hint else []
     if not outcome.verdicts:
         lines.append("no thresholds")
     if outcome.expected_codes is not None:

@@ -12,7 +12,8 @@ from typing import Any
 from pytest_eng5.alignment import AlignmentMetrics, MetricValue
 from pytest_eng5.checks import Ledger
 from pytest_eng5.evidence import Finding, RunEnding, RunPlan
-from pytest_eng5.gates import Verdict
+from pytest_eng5.gates import METRICS, Verdict
+from pytest_eng5.gates.vacuity import vacuous
 
 __all__ = ["NOTHING", "Outcome", "RunOutcome", "VariantOutcome"]
 
@@ -34,6 +35,9 @@ class Outcome(StrEnum):
 
 NOTHING = Ledger(planned=0, succeeded=0, failed=0, unreadable=0, missing=0, unexpected=0)
 """The ledger of a run that makes no comparisons, or that cannot be read."""
+
+
+_OF_THE_ORDER = ("kendall_tau", "kendall_tau_a", "ssr")
 
 
 @dataclass(frozen=True)
@@ -126,8 +130,17 @@ class VariantOutcome:
 
     @property
     def metrics(self) -> dict[str, MetricValue]:
-        """Every figure by name; NaN where undefined."""
-        return dict(self.alignment.values) if self.alignment else {}
+        """Every figure by name; NaN where undefined.
+
+        Figures that rest on an order of all anchors are undefined as well if no gate may pass on the
+        comparisons, as when they leave anchors out or in unconnected groups.
+        """
+        if self.alignment is None:
+            return {}
+        values = dict(self.alignment.values)
+        if vacuous(METRICS["coverage"], self.alignment) is not None:
+            values |= {name: MetricValue(math.nan) for name in _OF_THE_ORDER}
+        return values
 
     @property
     def ledger(self) -> Ledger:

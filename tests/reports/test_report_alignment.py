@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -114,6 +115,22 @@ def test_unknown_grades_are_named(record: Any, checks: Any, judged: Any) -> None
     )
 
 
+def test_unconnected_groups_have_no_tau_but_keep_their_counts(record: Any, checks: Any, judged: Any) -> None:
+    run = record(("A", "B", "C", "D"))
+    run.callback(0, 1, False)
+    run.callback(2, 3, True)
+    outcome = judged(run)
+    said = summary(alignment_markdown(outcome, WHEN))
+    reason = "not available: the 2 comparisons leave the anchors in unconnected groups"
+    assert [said[f"Kendall's tau{kind}"] for kind in (" (tau-b)", "-a")] == [reason, reason]
+    assert said["Scale separation reliability"] == reason
+    assert said["Direct inversions (unique pairs)"] == "1"
+    assert said["Pairs compared"] == "0.333"
+    assert said["Comparisons connect all anchors"] == "no"
+    assert math.isnan(outcome.metrics["kendall_tau"].value)
+    assert math.isfinite(outcome.metrics["coverage"].value)
+
+
 def test_equal_grades_have_no_attainable_maximum(record: Any, checks: Any, judged: Any) -> None:
     said = summary(alignment_markdown(judged(record(("A", "A", "A")).complete()), WHEN))
     assert said["Attainable tau-b"].startswith("not available")
@@ -195,7 +212,7 @@ HEADINGS = [
 ]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.text(st.one_of(st.sampled_from("|`\n\r<>#-*\\"), st.characters(codec="utf-8")), max_size=60))
 @pytest.mark.parametrize("where", ["justification", "prompt"])
 def test_no_text_breaks_the_report(record: Any, checks: Any, judged: Any, where: str, words: str) -> None:
