@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_eng5.collection.backend import Backend, open_backend, shut_down
 from pytest_eng5.collection.identity import SessionIdentity
 from pytest_eng5.collection.options import Options
 from pytest_eng5.errors import Eng5Error, UsageError
 from pytest_eng5.evidence import RunEnding
-from pytest_eng5.reports import VariantOutcome, evaluate_variant, finalise_run
 from pytest_eng5.runner import Campaign, Claims, RunSpec
 from pytest_eng5.scenario import Variant
+
+if TYPE_CHECKING:
+    from pytest_eng5.reports import VariantOutcome
 
 __all__ = ["Runtime", "VariantRuns"]
 
@@ -96,6 +101,7 @@ class Runtime:
             raise self._backend_error
         if self._backend is None:
             self._open_session()
+            threading.Thread(target=_import_reports, name="eng5-imports", daemon=True).start()
             try:
                 self._backend = open_backend(self.options, self.identity, self.session, self._report)
             except Eng5Error as error:
@@ -111,6 +117,8 @@ class Runtime:
         """
         if self._campaign is None:
             backend = self.backend()
+            from pytest_eng5.reports import finalise_run
+
             campaign = Campaign(
                 backend.environment(),
                 self.session,
@@ -178,6 +186,8 @@ class Runtime:
 
     def _evaluate(self, runs: VariantRuns) -> VariantOutcome:
         variant, paths = runs.variant, runs.specs[0].paths(self.session)
+        from pytest_eng5.reports import evaluate_variant
+
         expected = frozenset(variant.expect.findings) if variant.expect else None
         return evaluate_variant(
             paths.variant.root, variant.thresholds, repeats=variant.repeats, expected_codes=expected
@@ -204,6 +214,11 @@ class Runtime:
         """End broker and pipeline of the whole session; the controller's task, after all workers."""
         shut_down(self.identity.shared)
         self.identity.forget()
+
+
+def _import_reports() -> None:
+    """Load the numerical libraries while broker and pipeline start."""
+    importlib.import_module("pytest_eng5.reports")
 
 
 def variant_folders(session: Path) -> list[Path]:
