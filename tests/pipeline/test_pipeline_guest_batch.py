@@ -251,6 +251,7 @@ def test_many_batches_at_once_do_not_mix(pipeline: Any, run_batches: Any, lab: A
         assert {essay.essay_id for essay in run.one(RICH).essay_results} == set(run.ids)
 
 
+@pytest.mark.slow
 def test_a_slow_batch_does_not_hold_up_the_others(pipeline: Any, lab: Any) -> None:
     async def work() -> list[str]:
         async with lab.client_of(pipeline) as client:

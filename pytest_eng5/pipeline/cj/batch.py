@@ -174,6 +174,7 @@ class Batch:
         for essay in ordered:
             self.counts[essay] += 1
         self.settled.clear()
+        self.last_activity = time.monotonic()
         return comparison
 
     def settle(self, comparison: Comparison, result: LLMComparisonResultV1 | None) -> bool:
