@@ -10,7 +10,7 @@ from pytest_eng5.checks.essays import check_essays
 from pytest_eng5.checks.ledger import Ledger, ledger
 from pytest_eng5.checks.stability import MIN_SUCCESS_RATE, STABLE_CHANGE, stopped_stable
 from pytest_eng5.checks.views import canonical, content, distinct, in_order, rejected_on
-from pytest_eng5.checks.wording import clip, listed, plural
+from pytest_eng5.checks.wording import brief, listed, plural, short_position
 from pytest_eng5.contracts import BatchStatus, ProcessingEvent
 from pytest_eng5.evidence import CapturedEvent, Finding, RunEvidence
 
@@ -40,7 +40,9 @@ def check_partial(evidence: RunEvidence) -> Iterator[Finding]:
         text = "the run did not record how it ended: it was killed, or its artefact is gone"
         yield finding("PARTIAL-DATA", text, hint=hint)
     elif evidence.ending.partial:
-        text = f"capturing was cut short ({evidence.ending.reason.value}): {evidence.ending.detail}"
+        text = (
+            f"capturing was cut short ({evidence.ending.reason.value}): {brief(evidence.ending.detail, 400)}"
+        )
         yield finding("PARTIAL-DATA", text, hint=hint)
 
 
@@ -49,7 +51,7 @@ def check_failed(evidence: RunEvidence, counts: Ledger) -> Iterator[Finding]:
     hint = "the CJ service's log tells more; nothing else is expected of a batch that failed"
     told: set[str] = set()
     for event in in_order(evidence.failures):
-        text = f"the pipeline failed the batch: {clip(event.failure.reason(), 300)} ({counts})"
+        text = f"the pipeline failed the batch: {brief(event.failure.reason(), 300)} ({counts})"
         if text not in told:
             told.add(text)
             field = "/data/system_metadata/error_info"
@@ -118,7 +120,7 @@ def check_success_rate(callbacks: Sequence[CapturedEvent], counts: Ledger) -> It
         return
     failed = [event for event in callbacks if event.comparison.error_detail is not None]
     reasons = Counter(e.comparison.error_detail.error_code for e in failed if e.comparison.error_detail)
-    common = listed([f"{clip(code)} {count}" for code, count in sorted(reasons.items())])
+    common = listed([f"{brief(code, 60)} {count}" for code, count in sorted(reasons.items())])
     text = f"{counts.succeeded} of {plural(counts.callbacks, 'comparison')} succeeded ({rate:.0%}): {common}"
     severity = None if rate < MIN_SUCCESS_RATE else "info"
     hint = (
@@ -159,5 +161,5 @@ def _others(events: Sequence[CapturedEvent], code: str, name: str) -> Iterator[F
     for event in in_order(events):
         first = next(iter(told.values()), event)
         if told.setdefault(canonical(content(event)), event) is event and event is not first:
-            text = f"another {name} than the one at {first.record.position}"
+            text = f"another {name} than the one at {short_position(first.record.position)}"
             yield about(event, code, text, hint=hint)

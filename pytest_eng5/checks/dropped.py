@@ -56,7 +56,7 @@ def _unsent(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> Iterat
         for event in callbacks:
             value = event.comparison.request_metadata.get(key, wanted)
             if value is not None and value != wanted:
-                yield f"{key} not {wanted!r} as requested", event, f"/data/request_metadata/{key}"
+                yield f"{key} is not {wanted!r} as requested", event, f"/data/request_metadata/{key}"
 
 
 def _absent(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> Iterator[Observation]:

@@ -9,7 +9,7 @@ from pytest_eng5.checks.drafting import about, finding
 from pytest_eng5.checks.salvage import salvaged_ids
 from pytest_eng5.checks.timing import check_clock, check_late, check_stale
 from pytest_eng5.checks.views import canonical, content, in_order
-from pytest_eng5.checks.wording import clip, listed, plural, short_topic
+from pytest_eng5.checks.wording import brief, listed, plural, short_position, short_topic
 from pytest_eng5.contracts import json_pointer
 from pytest_eng5.evidence import CapturedEvent, Finding, RejectedRecord, RunEvidence
 
@@ -43,10 +43,10 @@ def _rejection(rejected: RejectedRecord) -> Finding:
     reasons, topic = rejected.rejection.reasons, short_topic(rejected.record.topic)
     pointer, problem = reasons[0] if reasons else ("", "no reason recorded")
     if rejected.rejection.stage == "schema":
-        code, text = "EVENT-SCHEMA", f"{topic} breaks its schema at {pointer or 'its root'}: {clip(problem)}"
+        code, text = "EVENT-SCHEMA", f"{topic} breaks its schema at {pointer or 'its root'}: {brief(problem)}"
         hint = "compare the producer's model with the contract; the record is kept in events/rejected.jsonl"
     else:
-        code, text = "EVENT-UNDECODABLE", f"{topic} cannot be decoded: {clip(problem)}"
+        code, text = "EVENT-UNDECODABLE", f"{topic} cannot be decoded: {brief(problem)}"
         hint = "find the producer by topic, partition and offset; its bytes are in events/rejected.jsonl"
     if len(reasons) > 1:
         text += f" and {plural(len(reasons) - 1, 'more problem')}"
@@ -116,14 +116,14 @@ def _group(
 
 
 def _duplicate(first: CapturedEvent, again: CapturedEvent) -> Finding:
-    text = f"{short_topic(again.record.topic)} delivered again, the same as {first.record.position}"
+    text = f"delivered again, with the content of {short_position(first.record.position)}"
     hint = "redeliveries are legal; many of them mean that the producer's outbox confirms too late"
     return about(again, "EVENT-DUPLICATE", text, hint=hint)
 
 
 def _conflict(first: CapturedEvent, other: CapturedEvent, left: Any, right: Any) -> Finding:
     fields = list(_differences(left, right))
-    text = f"same request id as {first.record.position}, but other {listed(fields)}"
+    text = f"same request id as {short_position(first.record.position)}, but other {listed(fields)}"
     hint = "compare both records in events/comparisons.jsonl; only the first one captured was counted"
     return about(other, "EVENT-CONFLICT", text, hint=hint, field=f"/data{fields[0]}" if fields else None)
 

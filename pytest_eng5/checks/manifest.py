@@ -32,19 +32,19 @@ def check_files(evidence: RunEvidence) -> Iterator[Finding]:
     try:
         problems = verify(evidence.folder.root, evidence.folder.manifest)
     except (EvidenceError, OSError) as error:
-        text = f"the files of the run cannot be compared with manifest.json: {_first_line(error)}"
-        yield finding(
-            "MANIFEST-MISSING", text, hint="without a readable manifest nothing is proven: run again"
-        )
+        text = f"manifest.json {_state(evidence.folder.manifest, error)}, so that no file can be verified"
+        hint = "without a readable manifest nothing is proven about the files: run again"
+        yield finding("MANIFEST-MISSING", text, hint=hint, evidence=evidence.folder.manifest.name)
         return
     for problem in problems:
         text = f"{problem.path}: {problem.detail}"
         yield finding(_CODES[problem.kind], text, hint=_HINTS[problem.kind], evidence=problem.path)
 
 
-def _first_line(error: Exception) -> str:
-    text = error.what if isinstance(error, EvidenceError) else str(error)
-    return text.partition("\n")[0]
+def _state(manifest: Path, error: Exception) -> str:
+    if not manifest.exists():
+        return "is absent"
+    return "is damaged" if isinstance(error, EvidenceError) else f"or a file cannot be read ({error})"
 
 
 def load_document(path: Path) -> Any:

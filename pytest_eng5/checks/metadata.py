@@ -77,20 +77,20 @@ def check_malformed(evidence: RunEvidence, callbacks: Callbacks) -> list[Finding
             if values.get(key) is not None and (problem := _malformed(evidence, key, values[key]))
         ]
         if "cj_batch_id" in values and repr(values["cj_batch_id"]) != job:
-            problems.append(("cj_batch_id", f"not {job} as in the other callbacks"))
+            problems.append(("cj_batch_id", f"is not {job} as in the other callbacks"))
         seen += [(f"{key} {problem}", event, f"/data/request_metadata/{key}") for key, problem in problems]
     return tallied("META-MALFORMED", seen, callbacks, hint)
 
 
 def _malformed(evidence: RunEvidence, key: str, value: Any) -> str | None:
     if not isinstance(value, str):
-        return f"not a text but {type(value).__name__}"
+        return f"is not a text but {type(value).__name__}"
     if not value:
-        return "empty"
+        return "is empty"
     if key == "prompt_sha256" and not PROMPT_HASH.fullmatch(value):
-        return "not 64 lower-case hexadecimal digits"
+        return "is not 64 lower-case hexadecimal digits"
     if key == "bos_batch_id" and value != evidence.plan.batch_uuid:
-        return f"not this run's {evidence.plan.batch_uuid}"
+        return f"is not this run's {evidence.plan.batch_uuid}"
     return None
 
 

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from pytest_eng5.checks.agreement import check_agreement
 from pytest_eng5.checks.drafting import finding
 from pytest_eng5.checks.manifest import load_document
-from pytest_eng5.checks.wording import clip
+from pytest_eng5.checks.wording import brief
 from pytest_eng5.contracts import json_pointer
 from pytest_eng5.evidence import Finding, RunEvidence, artefact_json_schema
 
@@ -42,5 +42,5 @@ def check_shape(document: Any, name: str) -> Iterator[Finding]:
     )
     for error in _validator().iter_errors(document):
         pointer = json_pointer(tuple(error.absolute_path))
-        text = f"the artefact breaks its schema at {pointer or 'its root'}: {clip(error.message, 200)}"
+        text = f"the artefact breaks its schema at {pointer or 'its root'}: {brief(error.message)}"
         yield finding("SCHEMA-ARTEFACT", text, hint=hint, field=pointer, evidence=name)

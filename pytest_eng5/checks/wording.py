@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pytest_eng5.checks.registry import CODES
 from pytest_eng5.evidence import Finding, Severity
 
-__all__ = ["clip", "listed", "plural", "short_id", "short_position", "short_topic", "summarise"]
+__all__ = ["brief", "clip", "listed", "plural", "short_id", "short_position", "short_topic", "summarise"]
 
 _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 _ID_LENGTH = 8
@@ -23,6 +23,12 @@ def clip(value: object, limit: int = 80) -> str:
     """A foreign value in quotes, on one line, cut after ``limit`` characters."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 2]}.."
+
+
+def brief(text: str, limit: int = 200) -> str:
+    """A foreign sentence on one line, without characters that a terminal obeys, cut after ``limit``."""
+    line = "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
+    return line if len(line) <= limit else f"{line[: limit - 2]}.."
 
 
 def short_id(identifier: str) -> str:

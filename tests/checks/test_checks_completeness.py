@@ -192,7 +192,7 @@ def test_the_success_rate_fails_below_four_fifths(run: Any, make: Any, failures:
     found = [f for f in completeness(run) if f.code == "SUCCESS-RATE"]
     assert [f.severity for f in found] == [severity]
     assert f"{15 - failures} of 15 comparisons succeeded" in found[0].message
-    assert f"EXTERNAL_SERVICE_ERROR' {failures}" in found[0].message
+    assert f"EXTERNAL_SERVICE_ERROR {failures}" in found[0].message
 
 
 def test_a_failed_batch_owes_nothing_more(run: Any, make: Any) -> None:
