@@ -11,7 +11,14 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from pytest_eng5.contracts.topics import ProcessingEvent
 
@@ -34,31 +41,37 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _assume_utc(value: datetime) -> datetime:
-    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+def _from_rfc822(text: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
 
 
-def _from_rfc822(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return parsedate_to_datetime(value)
-        except (TypeError, ValueError, IndexError):
-            return value
-    return value
+def _read_date(value: Any, read_iso: ValidatorFunctionWrapHandler) -> datetime:
+    try:
+        date: datetime = read_iso(value)
+    except ValidationError:
+        parsed = _from_rfc822(value) if isinstance(value, str) else None
+        if parsed is None:
+            raise
+        date = parsed
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
-WireDatetime = Annotated[
-    datetime | Annotated[datetime, BeforeValidator(_from_rfc822)],
-    Field(union_mode="left_to_right"),
-    AfterValidator(_assume_utc),
-]
+WireDatetime = Annotated[datetime, WrapValidator(_read_date)]
 """A date on the wire: ISO 8601 or RFC 822; a date without an offset is read as UTC."""
 
 
 class WireModel(BaseModel):
-    """Base of all wire models: unknown fields are ignored, attributes may be set by name or alias."""
+    """Base of all wire models: unknown fields are ignored, attributes may be set by name or alias.
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True, protected_namespaces=())
+    A number is finite: ``NaN`` and ``Infinity`` are no JSON, and no score, cost or confidence.
+    """
+
+    model_config = ConfigDict(
+        extra="ignore", populate_by_name=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 class ProcessingStage(StrEnum):
