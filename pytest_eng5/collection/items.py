@@ -149,6 +149,7 @@ def properties_of(item: ScenarioItem, outcome: VariantOutcome | None) -> Iterato
     yield "item", item.kind
     yield "file", _shown(Path(path), item.config.rootpath)
     yield "line", (line or 0) + 1
+    yield "variant_line", item.variant.location.line
     plan = outcome.plan if outcome is not None else None
     if outcome is None or plan is None:
         return

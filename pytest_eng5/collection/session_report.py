@@ -82,8 +82,8 @@ def _place(
     """Sorts variants as their files have them, whatever order the items ran in."""
 
     def place(key: tuple[str, str]) -> tuple[str, int]:
-        properties = [record.properties for record in records[key]]
-        return str(properties[0]["file"]), min(int(found["line"]) for found in properties)
+        properties = records[key][0].properties
+        return str(properties["file"]), int(properties["variant_line"])
 
     return place
 
