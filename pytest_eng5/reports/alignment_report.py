@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -163,14 +164,10 @@ def _anchors(outcome: VariantOutcome) -> list[str]:
     return ["## Per-Anchor Results", "", *(body if rows else [f"{NOT_AVAILABLE}: {inline(reason)}"])]
 
 
-def _order(row: AnchorRow) -> tuple[float, float, float, str]:
-    worst = float("inf")
-    return (
-        worst if row.grade_rank is None else row.grade_rank,
-        worst if row.expected_rank is None else row.expected_rank,
-        worst if row.rank is None else row.rank,
-        row.id,
-    )
+def _order(row: AnchorRow) -> tuple[float, float, str]:
+    """Best grade first, which is the order of expected ranks; unknown grades and missing ranks last."""
+    grade = math.inf if row.grade_rank is None else row.grade_rank
+    return grade, math.inf if row.rank is None else row.rank, row.id
 
 
 def _anchor(row: AnchorRow) -> tuple[str, ...]:

@@ -66,6 +66,16 @@ def test_per_anchor_rows_are_those_counted_by_hand(record: Any, checks: Any, jud
     assert [row[4] for row in table] == ["1", "2", "4", "3"]
 
 
+def test_an_anchor_that_was_not_compared_keeps_its_place_by_grade(
+    record: Any, checks: Any, judged: Any
+) -> None:
+    run = record((None, "C", "B", "A"))
+    run.callback(1, 2, True)
+    table = rows(section(alignment_markdown(judged(run), WHEN), "Per-Anchor Results"))
+    assert [row[0] for row in table] == ["anchor_04", "anchor_03", "anchor_02", "anchor_01"]
+    assert [row[4] for row in table] == ["not available", "2", "1", "not available"]
+
+
 def test_figures_of_the_report_are_those_of_the_outcome(record: Any, checks: Any, judged: Any) -> None:
     outcome = judged(record().complete(upsets=((3, 0),)), bootstrap=100)
     said = summary(alignment_markdown(outcome, WHEN))

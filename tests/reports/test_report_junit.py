@@ -56,6 +56,12 @@ def test_counts_and_times() -> None:
     }
 
 
+def test_failures_are_not_counted_as_errors() -> None:
+    failed, error = JUnitCase("c", "a", outcome="failed"), JUnitCase("c", "b", outcome="error")
+    suite = read(junit_xml("s", [failed, failed, failed, error, error]))
+    assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("3", "2", "0")
+
+
 def test_failure_error_and_skip_are_apart() -> None:
     suite = read(junit_xml("s", CASES))
     found = [[child.tag for child in case if child.tag not in ("properties", "system-out")] for case in suite]
