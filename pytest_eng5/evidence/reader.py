@@ -151,6 +151,9 @@ class RunEvidence:
 def read_stream(folder: RunFolder, stream: Stream) -> Iterator[tuple[CapturedRecord, Rejection | None, str]]:
     """Yield every line of a stream as (record, rejection, ``file:line``); a missing file has no lines.
 
+    A last line without its newline was being written when the process was killed. Its offset had not been
+    committed, so it is not evidence yet and is left out; the lines before it stand.
+
     Raises:
         EvidenceError: A line is damaged.
     """
@@ -160,6 +163,8 @@ def read_stream(folder: RunFolder, stream: Stream) -> Iterator[tuple[CapturedRec
     name = path.relative_to(folder.root).as_posix()
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n"):
+                return
             where = f"{name}:{number}"
             record, rejection = decode_line(line, where)
             yield record, rejection, where
