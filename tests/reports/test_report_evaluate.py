@@ -120,11 +120,23 @@ def test_nothing_at_all_is_an_error(tmp_path: Any, limit: Any) -> None:
 def test_a_damaged_run_is_an_error_with_a_finding(record: Any, checks: Any, judged: Any) -> None:
     run = finalised(record().complete())
     log = run.root / "events" / "comparisons.jsonl"
-    log.write_bytes(log.read_bytes()[:-30])
+    log.write_bytes(log.read_bytes()[:-30] + b"\n")
     outcome = judged(run)
     assert outcome.verdict is Outcome.ERROR
     assert outcome.error_codes == {"CHECK-CRASHED"}
     assert "events/comparisons.jsonl:66" in outcome.reasons[0]
+
+
+def test_a_line_that_was_being_written_when_the_run_was_killed_is_left_out(
+    record: Any, checks: Any, judged: Any
+) -> None:
+    run = record().complete()
+    log = run.root / "events" / "comparisons.jsonl"
+    log.write_bytes(log.read_bytes()[:-30])
+    outcome = judged(run)
+    assert outcome.verdict is Outcome.ERROR
+    assert "was killed before it could end" in outcome.reasons[0]
+    assert outcome.ledger.succeeded == 65
 
 
 def test_no_comparison_never_passes(record: Any, checks: Any, judged: Any, limit: Any) -> None:
