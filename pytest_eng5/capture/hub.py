@@ -43,6 +43,7 @@ _MAX_RECORDS = 2000
 _REQUEST_MS = 3000
 _COMMIT_SECONDS = 1.0
 _SILENCE_SECONDS = 3.0
+_RETRY_SECONDS = 0.5
 _PATIENCE_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ class CaptureHub:
         Raises:
             CaptureError: The hub broke down meanwhile.
         """
-        ends: dict[Any, int] = await self._consumer.end_offsets(list(self._processed))
+        ends = await self._ends()
         async with self._progress:
             await self._progress.wait_for(
                 lambda: (
@@ -149,6 +150,19 @@ class CaptureHub:
                 )
             )
         self.check()
+
+    async def _ends(self) -> dict[Any, int]:
+        """The end offsets now; a broker that does not answer is asked again until the hub gives it up."""
+        from aiokafka.errors import KafkaError
+
+        while True:
+            self.check()
+            try:
+                ends: dict[Any, int] = await self._consumer.end_offsets(list(self._processed))
+                return ends
+            except (KafkaError, OSError) as error:
+                _log.warning("end offsets not told, asking again: %s", error)
+                await asyncio.sleep(_RETRY_SECONDS)
 
     def check(self) -> None:
         """Raise the failure of the hub, if it has one."""
@@ -173,9 +187,14 @@ class CaptureHub:
         self._stray.close()
 
     async def _stop_consumer(self) -> None:
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(_REQUEST_MS / 1000):
-                await self._consumer.stop()
+        """Disconnect, within bounds; in a task of its own, since the client lets its own cancellations out."""
+        if self._consumer is None:
+            return
+        stopping = asyncio.create_task(self._consumer.stop())
+        await asyncio.wait({stopping}, timeout=_REQUEST_MS / 1000)
+        stopping.cancel()
+        with contextlib.suppress(Exception, asyncio.CancelledError):
+            await stopping
 
     async def _run(self) -> None:
         try:
