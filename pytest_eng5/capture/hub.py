@@ -135,6 +135,11 @@ class CaptureHub:
         """Route the events of a run to its channel from now on."""
         self._router.register(channel)
 
+    @property
+    def cost_usd(self) -> float:
+        """Cost estimates of all runs together, as far as reported."""
+        return sum(channel.account.cost_usd for channel in self._router.channels())
+
     async def drain(self) -> None:
         """Wait until everything that stands on the topics now has been captured.
 
@@ -181,13 +186,13 @@ class CaptureHub:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        if self.failure is None:
+        if self._task is not None and self.failure is None:
             await self._commit(force=True)
         await self._stop_consumer()
         self._stray.close()
 
     async def _stop_consumer(self) -> None:
-        """Disconnect, within bounds; in a task of its own, since the client lets its own cancellations out."""
+        """Disconnect within bounds; in a task of its own, since the client's cancellations leak out of it."""
         if self._consumer is None:
             return
         stopping = asyncio.create_task(self._consumer.stop())

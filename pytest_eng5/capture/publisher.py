@@ -53,7 +53,11 @@ class RequestPublisher:
         except (KafkaError, OSError) as error:
             with contextlib.suppress(Exception):
                 await self._producer.stop()
-            raise self._error(error) from error
+            raise PublishError(
+                f"cannot connect a producer: {type(error).__name__}: {error}",
+                where=str(self._arguments.get("bootstrap_servers")),
+                fix="check that the broker runs and is reachable from here",
+            ) from error
 
     async def publish(self, value: bytes, key: str) -> Published:
         """Publish one request and wait for all in-sync replicas.
@@ -79,7 +83,7 @@ class RequestPublisher:
             with contextlib.suppress(Exception):
                 await self._producer.stop()
 
-    def _error(self, error: Exception, size: int | None = None) -> PublishError:
+    def _error(self, error: Exception, size: int) -> PublishError:
         from aiokafka.errors import MessageSizeTooLargeError
 
         fix = "check that the broker runs, is reachable, and lets this client write"

@@ -36,13 +36,17 @@ class End:
 
 
 async def wait_for_end(
-    hub: CaptureHub, channel: RunChannel, deadlines: Deadlines, budget_usd: float | None = None
+    hub: CaptureHub,
+    channel: RunChannel,
+    deadlines: Deadlines,
+    budget_usd: float | None = None,
+    session_budget_usd: float | None = None,
 ) -> End:
     """Wait until the evidence of a run is complete or will not become so.
 
     After the run's last expected event the topics are drained to their end offsets, so that callbacks on
     other partitions are not lost (contract 13, R8). A run whose reported cost exceeds ``budget_usd`` is not
-    waited for any longer.
+    waited for any longer, nor is any run once all together exceed ``session_budget_usd``.
 
     Raises:
         CaptureError: Broker or hub broke down.
@@ -59,9 +63,13 @@ async def wait_for_end(
             await hub.drain()
             if not account.missing():
                 return End(EndReason.COMPLETED, "completed")
-        if budget_usd is not None and account.cost_usd > budget_usd:
-            detail = f"${account.cost_usd:.4f} spent of ${budget_usd:.4f}"
-            return End(EndReason.BUDGET, f"the budget of the run is exceeded: {detail}")
+        for whose, spent, ceiling in (
+            ("run", account.cost_usd, budget_usd),
+            ("session", hub.cost_usd, session_budget_usd),
+        ):
+            if ceiling is not None and spent > ceiling:
+                detail = f"${spent:.4f} spent of ${ceiling:.4f}"
+                return End(EndReason.BUDGET, f"the budget of the {whose} is exceeded: {detail}")
         patience = _patience(channel, deadlines)
         now = time.monotonic()
         remaining = min(channel.last_event + patience - now, start + deadlines.total - now)

@@ -133,7 +133,13 @@ class Campaign:
             if self._budget_usd is not None and self._spent_usd > self._budget_usd:
                 return _over_budget(self._spent_usd, self._budget_usd)
             inventory = await asyncio.to_thread(read_inventory, spec.variant.inputs_dir)
-            settings = RunnerSettings(spec, self.environment, self._finalise, budget_usd=self._ceiling(spec))
+            settings = RunnerSettings(
+                spec,
+                self.environment,
+                self._finalise,
+                budget_usd=self._ceiling(spec),
+                session_budget_usd=self._budget_usd,
+            )
             handler = HANDLER_MAP[spec.variant.mode]()
             paths = spec.paths(self.session)
             ending, cost = await handler.perform(self._resources, settings, inventory, paths)

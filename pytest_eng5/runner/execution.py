@@ -92,7 +92,8 @@ async def _publish_and_capture(
     resources.hub.register(progress.channel)
     progress.published = await resources.publisher.publish(request, plan.batch_uuid)
     deadlines = deadlines_for(variant, plan.planned_comparisons)
-    return await wait_for_end(resources.hub, progress.channel, deadlines, plan.budget_usd)
+    budgets = plan.budget_usd, settings.session_budget_usd
+    return await wait_for_end(resources.hub, progress.channel, deadlines, *budgets)
 
 
 async def _refuse_unasked_cost(http: httpx.AsyncClient, environment: Environment, provider: str) -> None:

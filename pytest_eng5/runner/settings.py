@@ -80,6 +80,7 @@ class RunnerSettings:
     environment: Environment
     finalise: Callable[[Path, RunEnding], None]
     budget_usd: float | None = None
+    session_budget_usd: float | None = None
     user_id: str = "pytest-eng5"
     org_id: str | None = None
     assignment_id: str | None = None

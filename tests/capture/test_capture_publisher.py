@@ -85,4 +85,5 @@ async def test_no_broker_at_the_address() -> None:
     with pytest.raises(PublishError) as caught:
         await publisher.start()
     assert caught.value.exit_code == 4
+    assert caught.value.where == "127.0.0.1:1"
     await publisher.stop()

@@ -227,6 +227,23 @@ async def test_redeliveries_do_not_spend_the_budget(rig: Any, lab: ModuleType) -
     assert end.reason is EndReason.COMPLETED
 
 
+async def test_runs_at_the_same_time_share_the_budget_of_the_session(rig: Any, lab: ModuleType) -> None:
+    """Each is far below the ceiling; together they are above it."""
+    runs = [rig.run(name, expected=10) for name in ("one", "two", "three")]
+    waiting = [
+        asyncio.create_task(wait_for_end(rig.hub, run, LONG, budget_usd=1.0, session_budget_usd=1.0))
+        for run in runs
+    ]
+    for run in runs:
+        await rig.send(lab.CALLBACK, lab.callback(run.batch_id, cost_estimate=0.4), partition=0)
+    await rig.hub.drain()
+    for run in runs:  # each notices at its next event; one without events spends nothing
+        await rig.send(lab.CALLBACK, lab.callback(run.batch_id, cost_estimate=0.0), partition=0)
+    ends = await asyncio.wait_for(asyncio.gather(*waiting), 10)
+    assert [end.reason for end in ends] == [EndReason.BUDGET] * 3
+    assert all("budget of the session is exceeded: $1.2000 spent of $1.0000" in end.detail for end in ends)
+
+
 async def test_an_abort_ends_the_waiting_at_once(rig: Any) -> None:
     run = rig.run()
     waiting = asyncio.create_task(wait_for_end(rig.hub, run, LONG))

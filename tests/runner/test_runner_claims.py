@@ -136,7 +136,7 @@ def test_any_key_is_a_harmless_file_name(tmp_path: Path, key: str) -> None:
 
 
 def test_descriptors_are_not_inherited_nor_leaked(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    before = open_descriptors()
     claims = Claims(tmp_path)
     for number in range(100):
         claim = claims.take(f"run-{number}")
@@ -144,5 +144,10 @@ def test_descriptors_are_not_inherited_nor_leaked(tmp_path: Path) -> None:
         assert claims.take(f"run-{number}") is None
         claim.settle(ending())
         claims.wait(f"run-{number}")
-    after = len(os.listdir("/proc/self/fd")) if before else 0
+    after = open_descriptors()
     assert after <= before + 1
+
+
+def open_descriptors() -> int:
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
