@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pytest_eng5.collection.backend import Backend, open_backend, shut_down
 from pytest_eng5.collection.identity import SessionIdentity
 from pytest_eng5.collection.options import Options
-from pytest_eng5.errors import Eng5Error, UsageError
+from pytest_eng5.errors import Eng5Error, InfrastructureError, UsageError
 from pytest_eng5.evidence import RunEnding
 from pytest_eng5.runner import Campaign, Claims, RunSpec
 from pytest_eng5.scenario import Variant
@@ -100,9 +100,9 @@ class Runtime:
         if self._backend_error is not None:
             raise self._backend_error
         if self._backend is None:
-            self._open_session()
-            threading.Thread(target=_import_reports, name="eng5-imports", daemon=True).start()
             try:
+                self._open_session()
+                threading.Thread(target=_import_reports, name="eng5-imports", daemon=True).start()
                 self._backend = open_backend(self.options, self.identity, self.session, self._report)
             except Eng5Error as error:
                 self._backend_error = error
@@ -169,7 +169,7 @@ class Runtime:
                 if spec.key not in self._futures and (claim := self._claims.take(spec.key)) is not None:
                     try:
                         campaign = self.campaign()
-                    except Eng5Error:
+                    except BaseException:  # whatever it is: nobody must wait for a run that will not come
                         claim.abandon()
                         raise
                     self._futures[spec.key] = campaign.submit(spec, claim)
@@ -194,7 +194,14 @@ class Runtime:
         )
 
     def _open_session(self) -> None:
-        self.session.mkdir(parents=True, exist_ok=True)
+        try:
+            self.session.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InfrastructureError(
+                f"no folder for evidence can be made here: {error.strerror}",
+                where=str(self.options.output),
+                fix="name another folder with --eng5-output",
+            ) from error
         latest = self.options.output / "latest"
         temporary = self.options.output / f".latest-{os.getpid()}"
         with contextlib.suppress(OSError):

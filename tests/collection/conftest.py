@@ -10,8 +10,7 @@ from textwrap import dedent
 
 import pytest
 
-import pytest_eng5.collection.files
-import pytest_eng5.collection.runtime  # noqa: F401 - in-process runs must not import C extensions a second time
+import pytest_eng5.collection.files  # noqa: F401 - in-process runs must not import C extensions a second time
 from pytest_eng5.brokers import BrokerOptions, create_broker
 from pytest_eng5.collection.options import Options
 from pytest_eng5.collection.stash import OPTIONS

@@ -61,6 +61,6 @@ def test_a_wrong_kind_is_a_usage_error_wherever_it_comes_from(
 
 def test_container_is_refused_with_another_way_when_it_is_needed(project: Any) -> None:
     project.scenario()
-    result = project.inprocess("--eng5-broker", "container")
+    result = project.subprocess("--eng5-broker", "container")
     result.assert_outcomes(errors=1, skipped=7)
     result.stdout.fnmatch_lines(["*container*not supported yet*", "*fix:*--eng5-broker embedded*"])

@@ -29,7 +29,7 @@ def test_option_before_environment_before_ini(
 def test_a_folder_without_kafka_is_an_error_of_the_run_that_names_it(project: Any) -> None:
     project.scenario()
     (project.root / "nothing").mkdir()
-    result = project.inprocess("--eng5-kafka-home", "nothing")
+    result = project.subprocess("--eng5-kafka-home", "nothing")
     result.assert_outcomes(errors=1, skipped=7)
     text = result.stdout.str()
     assert str(project.root / "nothing") in text

@@ -35,7 +35,7 @@ def test_the_folder_is_not_made_before_it_is_needed(project: Any) -> None:
 def test_a_file_in_its_place_is_an_error_that_names_it(project: Any) -> None:
     project.scenario()
     project.write("evidence", "a file, not a folder")
-    result = project.inprocess("--eng5-output", "evidence")
+    result = project.subprocess("--eng5-output", "evidence")
     text = result.stdout.str() + result.stderr.str()
     assert "INTERNALERROR" not in text
     assert "Traceback" not in text
