@@ -1,4 +1,4 @@
-"""The run folder: append-only event logs, plan, artefact, findings, manifest; written once, read by anyone."""
+"""The run folder: append-only event logs, plan, artefact, findings, manifest; written once, read later."""
 
 from __future__ import annotations
 

@@ -66,8 +66,11 @@ class CapturedRecord:
 
     @property
     def timestamp(self) -> datetime | None:
-        """Broker timestamp as a date, or ``None``."""
-        return None if self.timestamp_ms < 0 else datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
+        """Broker timestamp as a date; ``None`` if the record has none, or one beyond the year 9999."""
+        try:
+            return None if self.timestamp_ms < 0 else datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
+        except (ValueError, OverflowError, OSError):  # producers may set any number, nanoseconds for one
+            return None
 
 
 def _put(target: dict[str, Any], name: str, data: bytes | None) -> None:
@@ -81,11 +84,11 @@ def _put(target: dict[str, Any], name: str, data: bytes | None) -> None:
 
 
 def _get(source: Mapping[str, Any], name: str) -> bytes | None:
-    text = source.get(name)
-    if text is not None:
-        return str(text).encode()
-    coded = source.get(f"{name}_base64")
-    return None if coded is None else base64.b64decode(coded, validate=True)
+    coded = f"{name}_base64"
+    if coded in source:
+        return base64.b64decode(source[coded], validate=True)
+    text: str | None = source[name]
+    return None if text is None else text.encode()
 
 
 def encode_line(record: CapturedRecord, rejection: Rejection | None = None) -> bytes:
