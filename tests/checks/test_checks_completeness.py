@@ -253,3 +253,29 @@ def test_nothing_at_all_came_back(run: Any, make: Any) -> None:
     run.ending.update(reason="idle_deadline", detail="nothing came back for 30 s")
     codes = make.codes(run_checks(run.load()))
     assert codes == ["COMPLETION-MISSING", "COUNT-MISSING", "PARTIAL-DATA", "RESULT-MISSING"]
+
+
+def test_callbacks_lost_as_many_as_a_wave_has(make_run: Callable[..., Any], make: Any) -> None:
+    """Two of four essays' 480 comparisons, both of one essay: the number fits whole waves, the essays do not."""
+    run = long_run(make_run, make, 4, rounds=80, planned=2000)
+    mine = [m for m in run.comparisons if make.essay_id(0) in m.metadata.values()]
+    for message in mine[10:12]:
+        run.comparisons.remove(message)
+    assert make.codes(completeness(run)) == ["COUNT-MISSING"]
+
+
+@pytest.mark.parametrize(("rounds", "legal"), [(11, False), (12, True)])
+def test_twelve_comparisons_are_enough(
+    make_run: Callable[..., Any], make: Any, monkeypatch: pytest.MonkeyPatch, rounds: int, legal: bool
+) -> None:
+    """With scores that count as stable however much they move."""
+    monkeypatch.setattr("pytest_eng5.checks.stability.STABLE_CHANGE", 100.0)
+    evidence = long_run(make_run, make, 2, rounds=rounds, planned=2000).load()
+    assert (stopped_stable(evidence, evidence.distinct_comparisons) is not None) == legal
+
+
+def test_an_essay_twice_in_the_result(run: Any) -> None:
+    rows = run.assessment_results[0].data["essay_results"]
+    rows.append(dict(rows[2]))
+    (found,) = completeness(run)
+    assert "essay 'anchor-2' is 2 times in the rich result" in found.message

@@ -159,3 +159,9 @@ def test_topic_prefixes_do_not_matter(run: Any, make: Any) -> None:
     findings = run_checks(run.load())
     assert make.codes(findings) == ["EVENT-SCHEMA"]
     assert findings[0].message.startswith("assessment.result.published breaks its schema")
+
+
+def test_lateness_counts_from_the_first_completion(run: Any) -> None:
+    run.completions.append(run.completions[0].again(second=run.completions[0].second + 20))
+    run.comparisons[4].second = run.completions[0].second + 10
+    assert len(of(run, "EVENT-LATE")) == 1

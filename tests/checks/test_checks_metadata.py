@@ -197,6 +197,17 @@ def test_a_tie_of_judges_may_go_either_way(make_run: Callable[..., Any]) -> None
     assert "/data/model_provider" in [f.field for f in run_checks(run.load(), ["metadata"])]
 
 
+def test_a_rare_judge_is_not_the_one_of_the_rich_result(run: Any) -> None:
+    """Defect R32: a batch that one model judged, reported under the name of another."""
+    run.overrides.clear()
+    run.comparisons[3].data["provider"] = "google"
+    run.assessment_results[0].data["model_provider"] = "google"
+    assert metadata(run) == [
+        ("META-ATTRIBUTION", "/data/provider"),
+        ("META-ATTRIBUTION", "/data/model_provider"),
+    ]
+
+
 def test_without_a_success_the_rich_result_may_name_defaults(run: Any, make: Any) -> None:
     for message in run.comparisons:
         make.fail(message)
