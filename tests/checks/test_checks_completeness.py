@@ -256,7 +256,7 @@ def test_nothing_at_all_came_back(run: Any, make: Any) -> None:
 
 
 def test_callbacks_lost_as_many_as_a_wave_has(make_run: Callable[..., Any], make: Any) -> None:
-    """Two of four essays' 480 comparisons, both of one essay: the number fits whole waves, the essays do not."""
+    """Two, both of one essay: the number of callbacks still fits whole waves, that of the essays does not."""
     run = long_run(make_run, make, 4, rounds=80, planned=2000)
     mine = [m for m in run.comparisons if make.essay_id(0) in m.metadata.values()]
     for message in mine[10:12]:
