@@ -40,6 +40,7 @@ _STREAMS: Mapping[ProcessingEvent, Stream] = {
 }
 _POLL_MS = 500
 _MAX_RECORDS = 2000
+_GATHER_SECONDS = 0.1  # while records keep coming, one fsync serves those of this long
 _REQUEST_MS = 3000
 _COMMIT_SECONDS = 1.0
 _SILENCE_SECONDS = 3.0
@@ -70,7 +71,8 @@ class CaptureHub:
         self._task: asyncio.Task[None] | None = None
         self._progress = asyncio.Condition()
         self._processed: dict[Any, int] = {}
-        self._committed = 0.0
+        self._committed = time.monotonic()
+        self._committing: asyncio.Task[None] | None = None
         self._heard = time.monotonic()
         self.failure: str | None = None
         self.foreign_events = 0
@@ -186,8 +188,10 @@ class CaptureHub:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        if self._committing is not None:
+            await self._committing
         if self._task is not None and self.failure is None:
-            await self._commit(force=True)
+            await self._commit()
         await self._stop_consumer()
         self._stray.close()
 
@@ -212,22 +216,30 @@ class CaptureHub:
             await self.abort(f"capture stopped: {type(error).__name__}: {error}")
 
     async def _step(self) -> None:
-        batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
-        now = datetime.now(UTC)
         touched: set[RunChannel] = set()
-        for partition, messages in batches.items():
-            event = self._events[partition.topic]
-            for message in messages:
-                touched |= self._take(event, _record(message, now))
+        batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
+        until, more = time.monotonic() + _GATHER_SECONDS, batches
+        while more:
+            self._take_all(more, touched)
+            if time.monotonic() > until:
+                break
+            more = await self._consumer.getmany(timeout_ms=0, max_records=_MAX_RECORDS)
         if batches:
             self._heard = time.monotonic()
             await asyncio.to_thread(self._sync, touched)
         await self._advance()
         await self._announce(touched)
-        if batches:
-            await self._commit()
-        else:
+        if not batches:
             await self._check_silence()
+        elif time.monotonic() - self._committed > _COMMIT_SECONDS:
+            self._commit_aside()
+
+    def _take_all(self, batches: Mapping[Any, Sequence[Any]], touched: set[RunChannel]) -> None:
+        now = datetime.now(UTC)
+        for partition, messages in batches.items():
+            event = self._events[partition.topic]
+            for message in messages:
+                touched |= self._take(event, _record(message, now))
 
     def _take(self, event: ProcessingEvent, record: CapturedRecord) -> set[RunChannel]:
         try:
@@ -285,11 +297,14 @@ class CaptureHub:
         async with self._progress:
             self._progress.notify_all()
 
-    async def _commit(self, *, force: bool = False) -> None:
-        """Commit what is durable, at most once a second: a crash then repeats a second, never loses one."""
-        if not force and time.monotonic() - self._committed < _COMMIT_SECONDS:
-            return
-        self._committed = time.monotonic()
+    def _commit_aside(self) -> None:
+        """Commit while capturing goes on; one at a time, so that offsets never go back."""
+        if self._committing is None or self._committing.done():
+            self._committed = time.monotonic()
+            self._committing = asyncio.create_task(self._commit(), name="eng5-commit")
+
+    async def _commit(self) -> None:
+        """Commit what is durable, about once a second: a crash then repeats a second, never loses one."""
         try:
             async with asyncio.timeout(_REQUEST_MS / 1000):
                 await self._consumer.commit(dict(self._processed))
