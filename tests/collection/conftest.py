@@ -35,21 +35,6 @@ ESSAYS = {
 }
 JUDGE = "{provider: mock, model: simulated-judge, mock: {discrimination: 12.0, seed: 7}}"
 QUIET = ("-p", "no:randomly", "-p", "no:cacheprovider")
-FORBID_NETWORK = """
-    import socket
-    import subprocess
-
-    def refuse(*args, **more):
-        raise AssertionError("the network was touched")
-
-    def refuse_process(*args, **more):
-        raise AssertionError("a process was started")
-
-    for name in ("connect", "connect_ex", "bind", "sendto"):
-        setattr(socket.socket, name, refuse)
-    socket.create_connection = socket.getaddrinfo = refuse
-    subprocess.Popen.__init__ = refuse_process
-"""
 
 
 class Project:
