@@ -58,9 +58,9 @@ def pytest_sessionfinish(session):
             found["processes"].append(line)
     consumer = Consumer({"bootstrap.servers": servers.pop(), "group.id": "spy", "enable.auto.commit": False,
                          "enable.partition.eof": True})
+    topics = consumer.list_topics(timeout=10).topics.values()
     parts = [TopicPartition(topic.topic, number, OFFSET_BEGINNING)
-             for topic in consumer.list_topics(timeout=10).topics.values() if topic.topic.startswith("huleedu")
-             for number in topic.partitions]
+             for topic in topics if topic.topic.startswith("huleedu") for number in topic.partitions]
     consumer.assign(parts)
     ended = 0
     while ended < len(parts):
@@ -269,15 +269,18 @@ class Tree:
         found = [
             process
             for process in self.processes()
-            if any(word in part for part in process.cmdline())
-            and "pytest_eng5.processes" not in process.cmdline()
+            if any(word in part for part in process.cmdline()) and "--watch" not in process.cmdline()
         ]
         assert len(found) == 1, [process.cmdline() for process in found]
         return found[0]
 
-    def assert_nothing_left(self, seconds: float = 5.0) -> None:
-        """No process of the tree runs, and its temporary folder is empty, within some seconds."""
+    def assert_nothing_left_running(self, seconds: float = 5.0) -> None:
+        """No process of the tree runs, within some seconds."""
         wait_for(lambda: not self.processes(), seconds, lambda: [p.cmdline() for p in self.processes()])
+
+    def assert_nothing_left(self, seconds: float = 5.0) -> None:
+        """Nor does anything lie in its temporary folder."""
+        self.assert_nothing_left_running(seconds)
         wait_for(lambda: not self.litter(), seconds, self.litter)
 
     def litter(self) -> list[str]:
