@@ -60,6 +60,7 @@ def test_a_run_leaves_everything_as_evidence(
     assert complete(folder)
 
 
+@pytest.mark.slow
 def test_three_variants_run_at_once(campaign: Start, make_scenario: MakeScenario) -> None:
     scenario = make_scenario("one", "two", "three", judge=slow_judge(400), essays=3)
     specs = [RunSpec(variant) for variant in scenario.variants]
@@ -165,6 +166,7 @@ def test_an_abort_ends_all_runs_at_once(campaign: Start, make_scenario: MakeScen
     assert not later.published, "nothing may be published into a session that is over"
 
 
+@pytest.mark.slow
 def test_a_pipeline_killed_in_the_middle_ends_its_runs(
     broker: Any, campaign: Start, make_scenario: MakeScenario, lab: ModuleType, tmp_path: Path
 ) -> None:
