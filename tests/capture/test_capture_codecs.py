@@ -46,7 +46,7 @@ async def test_a_commit_marker_at_the_end_does_not_hold_the_drain(rig: Any, lab:
         client.produce(rig.topic(lab.CALLBACK), lab.wire(lab.callback(run.batch_id)), partition=number % 3)
     await asyncio.to_thread(client.commit_transaction, 20)
     async with asyncio.timeout(20):  # the broker writes the markers, one per partition, after it has answered
-        while sum((await rig.hub._ends()).values()) < 9 + 3:
+        while sum((await rig.hub._ends()).values()) < 9 + 3:  # noqa: ASYNC110 - nothing tells us when
             await asyncio.sleep(0.05)
     await asyncio.wait_for(rig.hub.drain(), 10)
     assert run.account.comparisons == 9
