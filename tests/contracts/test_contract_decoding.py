@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 from itertools import chain
@@ -135,6 +135,22 @@ def test_a_date_without_an_offset_is_utc(moment: datetime) -> None:
     read = DATE.validate_python(moment.isoformat())
     assert read == moment.replace(tzinfo=UTC)
     assert read.utcoffset() == timedelta(0)
+
+
+@pytest.fixture
+def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_new_york")
+@pytest.mark.parametrize("text", ["2026-07-01T12:00:00", "Wed, 01 Jul 2026 12:00:00 -0000"])
+def test_a_date_without_an_offset_is_utc_wherever_it_is_read(text: str) -> None:
+    assert datetime(2026, 7, 1, 12).astimezone().utcoffset() == timedelta(hours=-4)
+    assert DATE.validate_python(text) == datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

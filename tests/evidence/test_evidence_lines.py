@@ -134,6 +134,7 @@ MISSING = "<missing>"
         ("value", 5),
         ("key", ["k"]),
         ("value_base64", "not base64!"),
+        ("value_base64", "/w!=="),
         ("value_base64", "abc"),
         ("value_base64", "é"),
         ("key_base64", None),
