@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import json
@@ -21,6 +20,7 @@ from pytest_eng5.brokers import (
     ensure_topics,
     resolve_kind,
 )
+from pytest_eng5.brokers.probe import run_blocking
 from pytest_eng5.collection.identity import SessionIdentity
 from pytest_eng5.collection.options import Options
 from pytest_eng5.contracts import PIPELINE_EVENTS, topic_names
@@ -172,7 +172,7 @@ def _start(options: Options, identity: SessionIdentity, logs: Path, report: Call
         topics = topic_names(PIPELINE_EVENTS, options.topic_prefix)
         may_create = broker.capabilities.create_topics or not external
         if not external or may_create:
-            asyncio.run(
+            run_blocking(
                 ensure_topics(connection, topics, partitions=DEFAULT_PARTITIONS, may_create=may_create)
             )
         if urls is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eng5.checks import summarise
 from pytest_eng5.collection.items import CHECKS, EXPECT, RUN, CheckFailed, ScenarioItem
+from pytest_eng5.collection.stash import SHOWN
 from pytest_eng5.evidence import Finding
 from pytest_eng5.reports import VariantOutcome
 
@@ -46,7 +47,7 @@ def _judge_check(item: ScenarioItem, outcome: VariantOutcome) -> None:
     expected = outcome.expected_codes or frozenset()
     wrong = [f for f in findings if f.severity == "error" and f.code not in expected]
     if findings:
-        item.add_report_section("call", "eng5 findings", "\n".join(_lines(findings)))
+        _show(item, "eng5 findings", "\n".join(_lines(findings)))
     if wrong:
         hints = dict.fromkeys(f"  fix: {f.hint}" for f in wrong if f.hint)
         raise CheckFailed("\n".join([*summarise(wrong), *list(hints)[:3]]))
@@ -64,11 +65,20 @@ def _judge_expectation(outcome: VariantOutcome) -> None:
 
 def _judge_gate(item: ScenarioItem, outcome: VariantOutcome) -> None:
     verdict = next(v for v in outcome.verdicts if v.metric == item.kind)
-    item.user_properties.append(("gate", verdict.message))
-    item.add_report_section("call", "eng5 gate", _gate_text(verdict))
+    if _show(item, "eng5 gate", _gate_text(verdict)):
+        item.user_properties.append(("gate", verdict.message))
     if not verdict.passed:
         lines = [verdict.message] + ([f"  hint: {verdict.hint}"] if verdict.hint else [])
         raise CheckFailed("\n".join(lines))
+
+
+def _show(item: ScenarioItem, title: str, text: str) -> bool:
+    """Add a report section once, however often the item is rerun; whether it was added now."""
+    if item.stash.get(SHOWN, False):
+        return False
+    item.stash[SHOWN] = True
+    item.add_report_section("call", title, text)
+    return True
 
 
 def _gate_text(verdict: Verdict) -> str:

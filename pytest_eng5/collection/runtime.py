@@ -65,6 +65,7 @@ class Runtime:
         self._backend: Backend | None = None
         self._backend_error: Eng5Error | None = None
         self._campaign: Campaign | None = None
+        self._lock = threading.RLock()  # Python tests may wait for runs in several threads
 
     @property
     def outcomes(self) -> dict[str, VariantOutcome]:
@@ -83,7 +84,8 @@ class Runtime:
             UsageError: Two variants of different files share scenario name and variant id.
         """
         for item in runs:
-            known = self._wanted.setdefault(item.key, item)
+            with self._lock:
+                known = self._wanted.setdefault(item.key, item)
             if known.variant.location.path != item.variant.location.path:
                 raise UsageError(
                     f"scenario {item.variant.scenario!r} is also the name of {known.variant.location.path}",
@@ -97,6 +99,10 @@ class Runtime:
         Raises:
             Eng5Error: They cannot be started.
         """
+        with self._lock:
+            return self._opened_backend()
+
+    def _opened_backend(self) -> Backend:
         if self._backend_error is not None:
             raise self._backend_error
         if self._backend is None:
@@ -115,6 +121,10 @@ class Runtime:
         Raises:
             Eng5Error: Broker or pipeline cannot be reached.
         """
+        with self._lock:
+            return self._opened_campaign()
+
+    def _opened_campaign(self) -> Campaign:
         if self._campaign is None:
             backend = self.backend()
             from pytest_eng5.reports import finalise_run
@@ -143,14 +153,15 @@ class Runtime:
         Raises:
             Eng5Error: Broker or pipeline cannot be started.
         """
-        found = self._outcomes.get(runs.key)
-        if found is None:
+        if runs.key not in self._outcomes:
             self.want([runs])
             self._start_wanted()
             for spec in runs.specs:
                 self._wait(spec)
-            found = self._outcomes[runs.key] = self._evaluate(runs)
-        return found
+            with self._lock:
+                if runs.key not in self._outcomes:
+                    self._outcomes[runs.key] = self._evaluate(runs)
+        return self._outcomes[runs.key]
 
     def endings(self, runs: VariantRuns) -> list[RunEnding]:
         """How the runs of a variant ended; waits for them.
@@ -162,6 +173,10 @@ class Runtime:
         return [self._endings[spec.key] for spec in runs.specs]
 
     def _start_wanted(self) -> None:
+        with self._lock:
+            self._start_unclaimed()
+
+    def _start_unclaimed(self) -> None:
         if self._backend_error is not None:
             raise self._backend_error
         for runs in self._wanted.values():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import uuid
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -147,6 +149,33 @@ class Project:
         assert block[0].startswith("_"), text
         ends = next(n for n, line in enumerate(block) if line.startswith("=") or "short test" in line)
         return block[1:ends]
+
+
+def items_of(report: Path) -> dict[str, tuple[str, dict[str, list[str]]]]:
+    """Outcome and properties by ``variant::item`` of a JUnit file."""
+    found = {}
+    for case in ET.parse(report).iter("testcase"):
+        kinds = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
+        properties: dict[str, list[str]] = {}
+        for entry in case.iter("property"):
+            properties.setdefault(entry.attrib["name"], []).append(entry.attrib["value"])
+        name = f"{case.attrib['classname'].rsplit('.', 1)[-1]}::{case.attrib['name']}"
+        found[name] = ((kinds or ["passed"])[0], properties)
+    return found
+
+
+@pytest.fixture
+def junit_items() -> Callable[[Path], dict[str, tuple[str, dict[str, list[str]]]]]:
+    """Reads a JUnit file, see `items_of`."""
+    return items_of
+
+
+@pytest.fixture
+def on_kafka(kafka: str) -> tuple[str, ...]:
+    """Options for a session on the shared broker with topics and a pipeline of its own."""
+    prefix = f"t{uuid.uuid4().hex[:8]}."
+    broker = ("--eng5-broker", "external", "--eng5-bootstrap-servers", kafka)
+    return (*broker, "--eng5-pipeline", "embedded", "--eng5-topic-prefix", prefix)
 
 
 @pytest.fixture
