@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,7 +81,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
     """End the runs of this process; in the controller, report the session and end broker and pipeline."""
     config = session.config
     runtime = config.stash.get(RUNTIME, None)
-    stopped = exitstatus == pytest.ExitCode.INTERRUPTED or bool(session.shouldstop or session.shouldfail)
+    stopped = (
+        exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+        or bool(session.shouldstop or session.shouldfail)
+        or sys.exception() is not None  # a second Ctrl-C while the first is reported leaves no exit status
+    )
     try:
         if runtime is not None:
             runtime.close(cancel=stopped)
@@ -90,6 +95,13 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
             from pytest_eng5.collection.selection import finish_session
 
             config.stash[REPORT] = finish_session(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what is left when the session could not finish, as after a second Ctrl-C."""
+    runtime = config.stash.get(RUNTIME, None)
+    if runtime is not None:
+        runtime.abandon()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -232,6 +232,12 @@ class Runtime:
         if self._campaign is not None:
             self._campaign.close(cancel=cancel)
 
+    def abandon(self) -> None:
+        """Cancel and end whatever :meth:`close` and :meth:`shut_down` did not; harmless after them."""
+        self.close(cancel=True)
+        if self.identity.is_controller:
+            self.shut_down()
+
     def shut_down(self) -> None:
         """End broker and pipeline of the whole session; the controller's task, after all workers."""
         shut_down(self.identity.shared)

@@ -15,7 +15,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
-SLOW_JUDGE = "{provider: mock, model: simulated-judge, mock: {discrimination: 12, seed: 7, latency_ms: 3000}}"
+SLOW_JUDGE = "{provider: mock, model: simulated-judge, mock: {discrimination: 12, seed: 7, latency_ms: 5000}}"
 
 
 @pytest.fixture
@@ -118,9 +118,9 @@ def test_interrupted_twice(live: Any) -> None:
     live.process.send_signal(signal.SIGINT)
     asked = time.monotonic()
     session = live.finish(20)
-    assert time.monotonic() - asked < 10
+    assert time.monotonic() - asked < 8
     assert session.code != 0
-    assert 0 < len(callbacks(run)) < 6
+    assert_complete(run, "interrupted")
     live.tree.assert_nothing_left_running(6)
 
 
