@@ -148,11 +148,16 @@ class RunEvidence:
         )
 
 
-def read_stream(folder: RunFolder, stream: Stream) -> Iterator[tuple[CapturedRecord, Rejection | None, str]]:
+def read_stream(
+    folder: RunFolder, stream: Stream, *, killed: bool = False
+) -> Iterator[tuple[CapturedRecord, Rejection | None, str]]:
     """Yield every line of a stream as (record, rejection, ``file:line``); a missing file has no lines.
 
-    A last line without its newline was being written when the process was killed. Its offset had not been
-    committed, so it is not evidence yet and is left out; the lines before it stand.
+    Args:
+        folder: The run.
+        stream: Which log.
+        killed: The run was killed before it could end. A last line without its newline was being written
+            then: its offset had not been committed, so it is not evidence yet and is left out.
 
     Raises:
         EvidenceError: A line is damaged.
@@ -163,17 +168,17 @@ def read_stream(folder: RunFolder, stream: Stream) -> Iterator[tuple[CapturedRec
     name = path.relative_to(folder.root).as_posix()
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n"):
+            if killed and not line.endswith(b"\n"):
                 return
             where = f"{name}:{number}"
             record, rejection = decode_line(line, where)
             yield record, rejection, where
 
 
-def _valid(folder: RunFolder, stream: Stream) -> tuple[CapturedEvent, ...]:
+def _valid(folder: RunFolder, stream: Stream, killed: bool) -> tuple[CapturedEvent, ...]:
     event = STREAM_EVENTS[stream]
     captured = []
-    for record, _, where in read_stream(folder, stream):
+    for record, _, where in read_stream(folder, stream, killed=killed):
         try:
             captured.append(CapturedEvent(record, decode_event(event, record.value or b""), where))
         except ValidationError as error:
@@ -207,20 +212,22 @@ def load_evidence(root: Path, ending: RunEnding | None = None) -> RunEvidence:
     """
     folder = RunFolder(root)
     plan = read_plan(folder.plan)
+    ending = ending or _ending(folder.artefact(plan.mode))
+    killed = ending is None
     rejected = tuple(
         RejectedRecord(record, rejection or Rejection("undecodable", (), "unknown"), where)
-        for record, rejection, where in read_stream(folder, Stream.REJECTED)
+        for record, rejection, where in read_stream(folder, Stream.REJECTED, killed=killed)
     )
     return RunEvidence(
         folder=folder,
         plan=plan,
         request=_request(folder),
-        comparisons=_valid(folder, Stream.COMPARISONS),
-        results=_valid(folder, Stream.ASSESSMENT_RESULTS),
-        completions=_valid(folder, Stream.COMPLETIONS),
-        failures=_valid(folder, Stream.FAILURES),
+        comparisons=_valid(folder, Stream.COMPARISONS, killed),
+        results=_valid(folder, Stream.ASSESSMENT_RESULTS, killed),
+        completions=_valid(folder, Stream.COMPLETIONS, killed),
+        failures=_valid(folder, Stream.FAILURES, killed),
         rejected=rejected,
-        ending=ending or _ending(folder.artefact(plan.mode)),
+        ending=ending,
     )
 
 
