@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+_BUFFER = 1 << 20
+
 __all__ = ["AppendOnlyLog", "json_bytes", "write_atomic", "write_json"]
 
 
@@ -61,7 +63,7 @@ class AppendOnlyLog:
         """Append one line (without its newline); returns its 1-based line number."""
         if self._stream is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = self.path.open("ab")
+            self._stream = self.path.open("ab", buffering=_BUFFER)
         self._stream.write(line + b"\n")
         self._dirty = True
         self.lines += 1
