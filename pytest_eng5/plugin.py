@@ -57,16 +57,17 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFi
     return scenario_file
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Declare the runs of all selected items, so that they start together."""
-    from pytest_eng5.collection.selection import declare_runs, refuse_unmatched
+    from pytest_eng5.collection.selection import declare_runs, refuse, refuse_unmatched
 
     try:
         refuse_unmatched(session)
         if not session.config.option.collectonly:
             declare_runs(session)
     except Eng5Error as error:
-        raise pytest.UsageError(str(error)) from None
+        refuse(session, error)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

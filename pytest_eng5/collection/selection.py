@@ -9,12 +9,12 @@ import pytest
 from pytest_eng5.collection.access import runtime_of
 from pytest_eng5.collection.items import ScenarioItem
 from pytest_eng5.collection.stash import IDENTITY, RECORDER, SCENARIOS
-from pytest_eng5.errors import UsageError
+from pytest_eng5.errors import Eng5Error, UsageError
 
 if TYPE_CHECKING:
     from pytest_eng5.collection.session_report import SessionReport
 
-__all__ = ["declare_runs", "finish_session", "refuse_unmatched"]
+__all__ = ["declare_runs", "finish_session", "refuse", "refuse_unmatched"]
 
 
 def refuse_unmatched(session: pytest.Session) -> None:
@@ -37,6 +37,21 @@ def refuse_unmatched(session: pytest.Session) -> None:
             where=f"--eng5-set {text}",
             fix=f"use one of {', '.join(ids)}",
         )
+
+
+def refuse(session: pytest.Session, error: Eng5Error) -> None:
+    """End a session after its collection.
+
+    In a worker it is reported as an error of collection: xdist takes an exception there for a crash.
+
+    Raises:
+        UsageError: Always, except in a worker.
+    """
+    if session.config.stash[IDENTITY].is_controller:
+        raise pytest.UsageError(str(error)) from None
+    session.items.clear()
+    report = pytest.CollectReport("eng5", "failed", str(error), [])
+    session.ihook.pytest_collectreport(report=report)
 
 
 def declare_runs(session: pytest.Session) -> None:

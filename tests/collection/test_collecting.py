@@ -218,3 +218,19 @@ def test_the_plugin_loads_quickly(project: Any) -> None:
     seconds = float(result.outlines[-1])
     print(f"import of the plugin: {seconds * 1000:.0f} ms on {os.cpu_count()} CPUs")
     assert seconds < 0.5
+
+
+@pytest.mark.parametrize("mistake", ["names", "variant"])
+def test_a_refused_session_is_one_clean_error_under_xdist(project: Any, mistake: str) -> None:
+    project.scenario("small", file="a.eng5.yaml")
+    if mistake == "names":
+        project.scenario("small", file="b.eng5.yaml")
+    more = ("--eng5-set", "variants.gone.repeats=2") if mistake == "variant" else ()
+    result = project.subprocess("-n", "2", *more)
+    text = result.stdout.str() + result.stderr.str()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(errors=1)
+    assert "INTERNALERROR" not in text
+    assert "Traceback" not in text
+    assert ("variants.gone" if mistake == "variant" else "'small' is also the name of") in text
+    assert not (project.root / ".eng5").exists()
