@@ -160,7 +160,7 @@ def information_matrix(games: FloatArray, theta: FloatArray) -> FloatArray:
     p = expit(theta[..., :, None] - theta[..., None, :])
     off = games * p * (1.0 - p)
     diagonal = np.arange(theta.shape[-1])
-    matrix = -off
+    matrix: FloatArray = -off
     matrix[..., diagonal, diagonal] += off.sum(axis=-1)
     return matrix
 
