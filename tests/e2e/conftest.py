@@ -18,7 +18,6 @@ import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -91,17 +90,13 @@ def _marked():
 
 @dataclass
 class Session:
-    """A pytest session that has ended."""
+    """A pytest session that has ended; ``folder`` is what ``latest`` named then."""
 
     tree: Tree
     code: int
     output: str
     seconds: float
-
-    @cached_property
-    def folder(self) -> Path:
-        """The session folder that ``latest`` named when it was first asked for."""
-        return (self.tree.output / "latest").resolve(strict=True)
+    folder: Path
 
     def run(self, scenario: str, variant: str, repeat: int = 1) -> Path:
         """The folder of a run."""
@@ -167,7 +162,10 @@ class Live:
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)
             raise
-        return Session(self.tree, code, self.log.read_text(), time.monotonic() - self.started)
+        seconds = time.monotonic() - self.started
+        return Session(
+            self.tree, code, self.log.read_text(), seconds, (self.tree.output / "latest").resolve()
+        )
 
 
 @dataclass
@@ -209,6 +207,7 @@ class Tree:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 text=True,
+                start_new_session=True,  # a group of its own, for Ctrl-C as a terminal sends it
             )
         live = Live(self, process, time.monotonic(), log)
         self.cleanup.append(live)

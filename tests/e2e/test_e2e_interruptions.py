@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
-SLOW_JUDGE = "{provider: mock, model: simulated-judge, mock: {discrimination: 12, seed: 7, latency_ms: 5000}}"
+SLOW_JUDGE = "{provider: mock, model: simulated-judge, mock: {discrimination: 12, seed: 7, latency_ms: 3000}}"
 
 
 @pytest.fixture
@@ -127,10 +128,12 @@ def test_interrupted_twice(live: Any) -> None:
 def test_interrupted_under_xdist(tree: Any) -> None:
     tree.scenario("slow", judge=SLOW_JUDGE)
     live = tree.start("-n", "2", "--junitxml", "junit.xml")
-    live.captured("slow", "only")
-    live.process.send_signal(signal.SIGINT)
-    session = live.finish(20)
+    run = live.captured("slow", "only")
+    os.killpg(live.process.pid, signal.SIGINT)  # workers get it too
+    session = live.finish(15)
     assert session.code == 2
+    assert "eng5 alignment" in session.output
+    assert_complete(run, "interrupted")
     tree.assert_nothing_left_running(6)
 
 

@@ -41,13 +41,17 @@ MODES = {
 @pytest.fixture(scope="module")
 def sessions(make_tree: Callable[..., Any]) -> dict[str, Any]:
     """The same scenarios in four ways."""
-    found = {}
-    for mode, arguments in MODES.items():
-        tree = make_tree(spy=True)
+
+    trees = {mode: make_tree(spy=True) for mode in MODES}
+    for tree in trees.values():
         tree.scenario("crowd", VARIANTS, essays=6)
         tree.write("test_python.py", PYTHON_TEST)
-        found[mode] = tree.pytest(*arguments, "--junitxml", "junit.xml")
-    return found
+
+    def perform(mode: str) -> Any:
+        return trees[mode].pytest(*MODES[mode], "--junitxml", "junit.xml")
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(MODES, pool.map(perform, MODES), strict=True))
 
 
 @pytest.fixture(params=MODES)
