@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pytest_eng5.contracts import (
@@ -18,8 +17,6 @@ from pytest_eng5.contracts import (
 from pytest_eng5.evidence import AppendOnlyLog, CapturedRecord, Rejection, RunFolder, Stream, encode_line
 
 __all__ = ["Account", "RunChannel"]
-
-Observer = Callable[[EventEnvelope], None]
 
 
 @dataclass

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from pytest_eng5.collection.access import runtime_of
+from pytest_eng5.collection.stash import FAILED_ITEM
 from pytest_eng5.errors import Eng5Error, InfrastructureError
 from pytest_eng5.scenario import Threshold, Variant
 
@@ -42,6 +43,7 @@ def item_plan(variant: Variant) -> Iterator[tuple[str, Threshold | None]]:
 class ScenarioItem(pytest.Function):
     """One item. A function item, so that fixtures, marks, reruns and other plugins work as with any test."""
 
+    parent: pytest.Collector
     variant: Variant
     kind: str
     threshold: Threshold | None
@@ -77,6 +79,7 @@ class ScenarioItem(pytest.Function):
         """
         super().setup()
         self._describe(None)
+        self._stop_after_failure()
         runtime = runtime_of(self.config)
         try:
             outcome = runtime.outcome(self.runs)
@@ -93,6 +96,12 @@ class ScenarioItem(pytest.Function):
             if self._run_is_selected():
                 pytest.skip(f"run failed: {failed}")
             pytest.fail(f"run failed: {failed}", pytrace=False)
+
+    def _stop_after_failure(self) -> None:
+        """With ``fail_fast`` nothing more of a variant is judged in this process once an item failed."""
+        failed = self.parent.stash.get(FAILED_ITEM, None)
+        if self.variant.fail_fast and failed not in (None, self.kind):
+            pytest.skip(f"fail_fast: {failed} failed")
 
     def _require_usable(self, runtime: Runtime, outcome: VariantOutcome) -> None:
         endings = runtime.endings(self.runs)
@@ -120,7 +129,11 @@ class ScenarioItem(pytest.Function):
         from pytest_eng5.collection.judging import judge_item
 
         runtime = runtime_of(self.config)
-        judge_item(self, runtime.outcome(self.runs), self._pipeline_failure(runtime))
+        try:
+            judge_item(self, runtime.outcome(self.runs), self._pipeline_failure(runtime))
+        except CheckFailed:
+            self.parent.stash[FAILED_ITEM] = self.kind
+            raise
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **more: Any) -> Any:
         """A verdict or a user's error is shown as its own words, without a traceback."""

@@ -39,7 +39,10 @@ def _judge_run(outcome: VariantOutcome, pipeline_failure: str | None) -> None:
     if pipeline_failure is not None:
         raise CheckFailed(f"PIPELINE-FAILED {pipeline_failure}")
     if not outcome.ledger.succeeded and outcome.expected_codes is None:
-        raise CheckFailed(f"FAIL run: no comparison succeeded, {outcome.ledger.planned} were planned")
+        raise CheckFailed(
+            f"FAIL run: no comparison succeeded, {outcome.ledger.planned} were planned\n"
+            "  fix: the items completeness and events say what came instead; see also the pipeline's log"
+        )
 
 
 def _judge_check(item: ScenarioItem, outcome: VariantOutcome) -> None:

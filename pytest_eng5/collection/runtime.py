@@ -74,7 +74,7 @@ class Runtime:
 
     @property
     def started(self) -> bool:
-        """Whether the session wrote, or tried to write, anything."""
+        """Whether the session has a folder: something was started, or at least tried."""
         return self.session.is_dir()
 
     def want(self, runs: Iterable[VariantRuns]) -> None:

@@ -54,7 +54,7 @@ def report_session(runtime: Runtime, recorder: Recorder) -> SessionReport | None
     for outcome in outcomes:
         if outcome.root.is_dir():
             write_alignment_report(VariantFolder(outcome.root), outcome)
-        items = records.get((outcome.scenario, outcome.variant))
+        items = records.get((outcome.scenario, outcome.root.name))  # not what overrides of a test made of it
         if items:
             path = runtime.session / "junit" / f"{outcome.scenario}.{outcome.variant}.xml"
             write_atomic(path, _junit(outcome, items))

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from pytest_eng5.collection.session_report import SessionReport
     from pytest_eng5.scenario import Scenario
 
-__all__ = ["IDENTITY", "OPTIONS", "RECORDER", "REPORT", "RUNTIME", "SCENARIOS", "SHOWN"]
+__all__ = ["FAILED_ITEM", "IDENTITY", "OPTIONS", "RECORDER", "REPORT", "RUNTIME", "SCENARIOS", "SHOWN"]
 
 OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
 IDENTITY: pytest.StashKey[SessionIdentity] = pytest.StashKey()
 RUNTIME: pytest.StashKey[Runtime] = pytest.StashKey()
 SHOWN: pytest.StashKey[bool] = pytest.StashKey()
+FAILED_ITEM: pytest.StashKey[str] = pytest.StashKey()
 SCENARIOS: pytest.StashKey[dict[Path, Scenario]] = pytest.StashKey()
 RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
 REPORT: pytest.StashKey[SessionReport | None] = pytest.StashKey()

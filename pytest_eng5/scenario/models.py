@@ -207,7 +207,7 @@ class SharedKeys(_Keys):
     )
     expect: ExpectKeys | None = Field(None, description="Findings that must appear: a negative test.")
     fail_fast: Flag | None = Field(
-        None, description="Stop a run at its first error; default false: collect everything."
+        None, description="Judge nothing more of a variant once one of its items failed; default false."
     )
     faults: Any = Field(None, description="Fault plan of the reference pipeline (not supported yet).")
 

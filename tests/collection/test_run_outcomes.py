@@ -70,6 +70,35 @@ def test_a_session_with_a_good_and_a_bad_judge(
     assert verdicts == {"sound": "PASS", "coin": "FAIL"}
 
 
+def test_items_are_the_checks_that_there_are() -> None:
+    from pytest_eng5.checks import checks_for
+    from pytest_eng5.collection.items import CHECKS
+
+    assert checks_for("anchor-align-test") == CHECKS
+
+
+@pytest.mark.slow
+def test_fail_fast_judges_nothing_after_a_failure_and_overrides_keep_off_the_variants_file(
+    project: Any, on_kafka: tuple[str, ...], junit_items: Items
+) -> None:
+    project.scenario(variants=("coin",), thresholds="{kendall_tau: {min: 0.90}, direct_inversions: {max: 6}}")
+    file = next(project.root.rglob("*.eng5.yaml"))
+    (project.root / "test_override.py").write_text(
+        "def test_override(eng5_run):\n"
+        f"    result = eng5_run({str(file)!r}, 'coin', overrides=['judge.mock.discrimination=50'])\n"
+        "    assert result.verdict == 'PASS'\n"
+    )
+    arguments = ("--eng5-set", COIN, "--eng5-set", "fail_fast=true", "--junitxml=report.xml")
+    result = project.subprocess(*on_kafka, "-p", "no:randomly", *arguments)
+    items = junit_items(project.root / "report.xml")
+    assert items["coin::kendall_tau"][0] == "failure", result.stdout.str()
+    assert items["coin::direct_inversions"][0] == "skipped"
+    assert items["coin::run"][0] == "passed"
+    [session] = project.sessions()
+    suite = (session / "junit/small.coin.xml").read_text()
+    assert '<property name="verdict" value="FAIL"' in suite
+
+
 @pytest.mark.slow
 def test_last_failed_runs_again_in_a_new_folder(project: Any, on_kafka: tuple[str, ...]) -> None:
     project.scenario(variants=("coin",), thresholds="{kendall_tau: {min: 0.90}}")
