@@ -84,6 +84,8 @@ class BrokerOptions:
         may_create_topics: Whether topics may be created on an external broker.
         java_home: A Java runtime to use instead of the one found.
         port: Port of the embedded broker on 127.0.0.1; default is any free one.
+        image: Image of a container broker; default is `pytest_eng5.brokers.container.DEFAULT_IMAGE`.
+        reuse: Leave a container running at the end and use it again next time.
         start_timeout: Seconds for the broker to be ready (embedded) or to answer (external).
         report: Called with one line of text when something takes long (fetching jars).
     """
@@ -98,6 +100,8 @@ class BrokerOptions:
     may_create_topics: bool = False
     java_home: Path | None = None
     port: int | None = None
+    image: str | None = None
+    reuse: bool = False
     start_timeout: float | None = None
     report: Callable[[str], None] = field(default=_silent, repr=False)
 
