@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -33,19 +33,22 @@ class KafkaOptions:
         bootstrap_servers: ``host:port`` list.
         topic_prefix: Put before every topic and the consumer group.
         broker_timeout: Seconds without the broker after which the process gives up.
+        client_options: Further arguments of every client, such as security; hidden, as they hold secrets.
     """
 
     bootstrap_servers: str
     topic_prefix: str = ""
     broker_timeout: float = 10.0
+    client_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def client_arguments(self, client_id: str) -> dict[str, Any]:
         """Arguments every aiokafka client gets: a short request timeout (40 s is the library's default)."""
         return {
-            "bootstrap_servers": self.bootstrap_servers,
-            "client_id": client_id,
             "request_timeout_ms": 3000,
             "retry_backoff_ms": 250,
+            **self.client_options,
+            "bootstrap_servers": self.bootstrap_servers,
+            "client_id": client_id,
         }
 
 
