@@ -26,17 +26,20 @@ from pytest_eng5.brokers.factory import attach, create_broker, resolve_kind
 from pytest_eng5.brokers.install import Installation, install, serve
 from pytest_eng5.brokers.model import (
     KINDS,
+    AclRule,
     Broker,
     BrokerCapabilities,
     BrokerConnection,
     BrokerKind,
     BrokerOptions,
+    ServerSecurity,
 )
 from pytest_eng5.brokers.probe import DEFAULT_PARTITIONS, ensure_topics, probe, round_trip
 
 __all__ = [
     "DEFAULT_PARTITIONS",
     "KINDS",
+    "AclRule",
     "Broker",
     "BrokerCapabilities",
     "BrokerConnection",
@@ -56,6 +59,7 @@ __all__ = [
     "NoJava",
     "NoNetwork",
     "PortInUse",
+    "ServerSecurity",
     "TopicsMissing",
     "attach",
     "create_broker",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,17 +10,27 @@ from typing import Any, Literal, Protocol, get_args
 
 __all__ = [
     "KINDS",
+    "AclRule",
     "Broker",
     "BrokerCapabilities",
     "BrokerConnection",
     "BrokerKind",
     "BrokerOptions",
+    "SaslMechanism",
+    "SecurityProtocol",
+    "ServerSecurity",
 ]
 
 BrokerKind = Literal["embedded", "external", "container"]
 """Who starts the broker: this package, somebody else, a container engine."""
 
 KINDS: tuple[BrokerKind, ...] = get_args(BrokerKind)
+
+SecurityProtocol = Literal["SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+"""How clients talk to a secured listener, by Kafka's names."""
+
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+"""How a client proves its user name, by Kafka's names."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,98 @@ class BrokerCapabilities:
     durable_restart: bool
 
 
+@dataclass(frozen=True)
+class AclRule:
+    """One rule of the broker's access control: who may do what with which resource.
+
+    Args:
+        user: User name without ``User:``; ``"*"`` is everybody.
+        operations: ``"read"``, ``"write"``, ``"describe"``, ``"create"``, ``"delete"``, ``"alter"``,
+            ``"describe_configs"``, ``"alter_configs"``, ``"cluster_action"``, ``"idempotent_write"`` or
+            ``"all"``.
+        resource: ``"topic"``, ``"group"``, ``"cluster"`` or ``"transactional_id"``.
+        name: Of the resource; ``"*"`` is all of them. Ignored for the cluster.
+        prefixed: Whether ``name`` is the beginning of the names that are meant.
+        deny: Whether the rule forbids, which wins over every rule that allows.
+    """
+
+    user: str
+    operations: tuple[str, ...]
+    resource: Literal["topic", "group", "cluster", "transactional_id"] = "topic"
+    name: str = "*"
+    prefixed: bool = False
+    deny: bool = False
+
+
+@dataclass(frozen=True)
+class ServerSecurity:
+    """How the listener of an embedded broker is secured; every file is PEM.
+
+    Args:
+        protocol: Of the clients' listener.
+        mechanism: Of the SASL protocols.
+        users: User name to password, for the SASL protocols.
+        certificate: The server's certificate, followed by the intermediate ones if there are any; for the
+            protocols with SSL. It must be valid for 127.0.0.1.
+        private_key: Its key, not encrypted.
+        ca: Certificates of those who signed: the server trusts client certificates signed by them, and the
+            clients of `client_options` trust the server's.
+        client_auth: Whether clients must (``"required"``), may (``"requested"``) or need not show a
+            certificate. Under ``"SSL"`` its common name is the user name.
+        client_certificates: User name to certificate chain and key, for the clients of `client_options`.
+        super_users: User names that may do everything.
+        acls: Rules created at start; None switches access control off, an empty tuple allows nothing to
+            anybody but the super users.
+    """
+
+    protocol: SecurityProtocol
+    mechanism: SaslMechanism | None = None
+    users: Mapping[str, str] = field(default_factory=dict, repr=False)
+    certificate: Path | None = None
+    private_key: Path | None = None
+    ca: Path | None = None
+    client_auth: Literal["none", "requested", "required"] = "none"
+    client_certificates: Mapping[str, tuple[Path, Path]] = field(default_factory=dict)
+    super_users: tuple[str, ...] = ()
+    acls: tuple[AclRule, ...] | None = None
+
+    @property
+    def tls(self) -> bool:
+        """Whether the listener is encrypted."""
+        return self.protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def sasl(self) -> bool:
+        """Whether the listener asks for a user name and a password."""
+        return self.protocol in ("SASL_PLAINTEXT", "SASL_SSL")
+
+    def client_options(self, user: str | None = None) -> dict[str, Any]:
+        """Keyword arguments of an aiokafka client for the secured listener.
+
+        Args:
+            user: One of ``users`` (SASL) or ``client_certificates`` (SSL); default is the first super user
+                who is one of them, else the first of them.
+        """
+        name = self.default_user if user is None else user
+        options: dict[str, Any] = {"security_protocol": self.protocol}
+        if self.tls:
+            context = ssl.create_default_context(cafile=self.ca)
+            if name is not None and name in self.client_certificates:
+                context.load_cert_chain(*self.client_certificates[name])
+            options["ssl_context"] = context
+        if self.sasl:
+            options["sasl_mechanism"] = self.mechanism
+            options["sasl_plain_username"] = name
+            options["sasl_plain_password"] = self.users[name or ""]
+        return options
+
+    @property
+    def default_user(self) -> str | None:
+        """The user of the broker's own connection: a super user if possible; None where nobody has a name."""
+        known = list(self.users if self.sasl else self.client_certificates)
+        return next((name for name in [*self.super_users, *known] if name in known), None)
+
+
 def _silent(_: str) -> None:
     """Default of `BrokerOptions.report`."""
 
@@ -86,6 +189,10 @@ class BrokerOptions:
         port: Port of the embedded broker on 127.0.0.1; default is any free one.
         image: Image of a container broker; default is `pytest_eng5.brokers.container.DEFAULT_IMAGE`.
         reuse: Leave a container running at the end and use it again next time.
+        security: How the listener of an embedded broker is secured; default is not at all.
+        properties: Server properties of an embedded broker to add or replace.
+        data_dir: Where an embedded broker keeps topics, records and offsets over stop and start; default is a
+            temporary folder that is removed when the broker stops.
         start_timeout: Seconds for the broker to be ready (embedded) or to answer (external).
         report: Called with one line of text when something takes long (fetching jars).
     """
@@ -102,6 +209,9 @@ class BrokerOptions:
     port: int | None = None
     image: str | None = None
     reuse: bool = False
+    security: ServerSecurity | None = None
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
+    data_dir: Path | None = None
     start_timeout: float | None = None
     report: Callable[[str], None] = field(default=_silent, repr=False)
 

@@ -125,6 +125,8 @@ class TestExports:
     def test_are_pinned(self):
         assert sorted(brokers.__all__) == sorted(
             [
+                "AclRule",
+                "ServerSecurity",
                 *("DEFAULT_PARTITIONS", "KINDS", "Broker", "BrokerCapabilities", "BrokerConnection"),
                 *("BrokerError", "BrokerKind", "BrokerNotReady", "BrokerOptions", "BrokerStopped"),
                 *("BrokerUnreachable", "ChecksumMismatch", "DiskFull", "EmbeddedBroker", "ExternalBroker"),
