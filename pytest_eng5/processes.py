@@ -12,6 +12,7 @@ reach it, and that
   ``pidfd_open``, it looks twice a second,
 * ends the command's whole process group with SIGTERM, and with SIGKILL after a grace (a second SIGTERM
   shortens the grace to nothing), removes the clean-up folder, and leaves one line about it in the log.
+  SIGUSR1 instead lets the folder stay for another start, SIGUSR2 does so too and kills at once.
 
 A process id can be given away again; together with the start time of the process it cannot. Both the watched
 process and a supervised process attached from elsewhere are identified by the pair.
@@ -41,7 +42,8 @@ __all__ = ["ProcessRecord", "SupervisedProcess", "process_identity", "tail_lines
 _PR_SET_PDEATHSIG = 1
 _POLL_SECONDS = 0.5
 _TAIL_BYTES = 65_536
-_HEARD = (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP)
+_ENDING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+_HEARD = (*_ENDING, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP)
 _KILLED = 128 + signal.SIGKILL
 _MARK = "[eng5 supervisor {pid}] "
 
@@ -245,10 +247,14 @@ class SupervisedProcess:
                 end.wait(timeout)
         return self.poll()
 
-    def stop(self, grace: float = 10.0) -> int | None:
-        """End the command (SIGTERM, SIGKILL after ``grace`` seconds) and tell its status; may be repeated."""
+    def stop(self, grace: float = 10.0, *, keep: bool = False, kill: bool = False) -> int | None:
+        """End the command (SIGTERM, SIGKILL after ``grace`` seconds) and tell its status; may be repeated.
+
+        ``keep`` lets the clean-up folder stay for another start; then ``kill`` means SIGKILL at once.
+        """
+        first = signal.SIGUSR2 if keep and kill else signal.SIGUSR1 if keep else signal.SIGTERM
         for number, patience in (
-            (signal.SIGTERM, grace),
+            (first, grace),
             (signal.SIGTERM, 5.0),
             (signal.SIGKILL, 5.0),
         ):
@@ -256,7 +262,7 @@ class SupervisedProcess:
                 break
             self._signal(number)
             self.wait(patience)
-        if self._record["cleanup_dir"] and self.poll() is not None:
+        if self._record["cleanup_dir"] and not keep and self.poll() is not None:
             shutil.rmtree(self._record["cleanup_dir"], ignore_errors=True)
         if self.stdout is not None:
             self.stdout.close()
@@ -359,6 +365,7 @@ class _Supervisor:
         self.arguments = arguments
         self.child: subprocess.Popen[bytes] | None = None
         self.why = "ended by itself"
+        self.asked: int | None = None
         self._wake, self._waker = socket.socketpair()
         for end in (self._wake, self._waker):
             end.setblocking(False)
@@ -369,7 +376,8 @@ class _Supervisor:
         try:
             status = 128 + signal.SIGTERM if watched.gone() else self._run_command(watched)
         finally:
-            if self.arguments.cleanup:
+            kept = self.asked in (signal.SIGUSR1, signal.SIGUSR2) and not watched.gone()
+            if self.arguments.cleanup and not kept:
                 shutil.rmtree(self.arguments.cleanup, ignore_errors=True)
         self.say(f"status {status} ({self.why})")
         return status
@@ -400,8 +408,9 @@ class _Supervisor:
     def _wait_for_reason(self, watched: _Exit) -> None:
         while not self._ended():
             self._wait(watched, None)
-            if signal.SIGTERM in self._signals():
-                self.why = "SIGTERM"
+            self.asked = next((number for number in self._signals() if number in _ENDING), None)
+            if self.asked is not None:
+                self.why = signal.Signals(self.asked).name
                 return
             if watched.gone():
                 self.why = f"process {self.arguments.watch} is gone"
@@ -411,7 +420,8 @@ class _Supervisor:
         child = self.child
         assert child is not None
         since = time.monotonic()
-        self._signal_group(signal.SIGTERM)
+        self._signal_group(signal.SIGKILL if self.asked == signal.SIGUSR2 else signal.SIGTERM)
+        self._signal_group(signal.SIGCONT)  # a command that was stopped hears nothing else
         while not self._ended():
             grace = self.arguments.grace if watched.gone() else self.arguments.stop_grace
             left = since + grace - time.monotonic()

@@ -237,6 +237,38 @@ class TestStop:
         started("true", cleanup_dir=folder).wait(10)
         assert not folder.exists()
 
+    @pytest.mark.parametrize("kill", [False, True])
+    def test_folder_stays_for_another_start(self, started, tmp_path, kill):
+        folder = tmp_path / "data"
+        folder.mkdir()
+        ending = "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done"
+        process = started("sh", "-c", ending, cleanup_dir=folder)
+        assert eventually(lambda: "up" in process.tail())
+        assert process.stop(keep=True, kill=kill) == (137 if kill else 5)
+        assert folder.exists()
+        started("sleep", "60", cleanup_dir=folder).stop()
+        assert not folder.exists()
+
+    def test_a_command_asleep_wakes_up_to_end(self, started):
+        process = started("sh", "-c", "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done")
+        assert eventually(lambda: "up" in process.tail())
+        os.kill(only_child(process.pid), signal.SIGSTOP)
+        assert process.stop() == 5
+
+    def test_folder_goes_with_the_watched_process_though_it_was_to_stay(self, started, tmp_path):
+        folder = tmp_path / "data"
+        folder.mkdir()
+        ending = "trap '' TERM; echo up; while :; do sleep 0.05; done"
+        with subprocess.Popen(["sleep", "60"]) as watched:
+            options = {"watch_pid": watched.pid, "cleanup_dir": folder, "stop_grace": 30.0, "grace": 0.3}
+            process = started("sh", "-c", ending, **options)
+            assert eventually(lambda: "up" in process.tail())
+            os.kill(process.pid, signal.SIGUSR1)
+            time.sleep(0.2)
+            watched.kill()
+        assert process.wait(10) == 137
+        assert not folder.exists()
+
 
 class TestWatching:
     """The end of the watched process ends the command, by whatever way it comes."""
