@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from pytest_eng5.pipeline.errors import BrokerLost, StartupFailed
 from pytest_eng5.pipeline.logs import service_logger
 
-__all__ = ["BrokerWatch", "KafkaOptions", "ensure_topics"]
+__all__ = ["BrokerWatch", "KafkaOptions", "TopicSpec", "ensure_topics"]
 
 _TOPIC_ALREADY_EXISTS = 36
 _PROBE_TIMEOUT = 3.0
@@ -52,27 +52,49 @@ class KafkaOptions:
         }
 
 
-async def ensure_topics(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
-    """Create the topics that are missing, 3 partitions each, and wait until all of them have leaders.
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic as it is created when it is missing; ``settings`` are topic configurations of the broker."""
+
+    name: str
+    partitions: int = 3
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+async def ensure_topics(
+    admin: AIOKafkaAdminClient, topics: Iterable[TopicSpec], *, create: bool = True
+) -> None:
+    """Create the topics that are missing and wait until all of them have leaders.
 
     Raises:
-        StartupFailed: A topic cannot be created, or has no leader in time.
+        StartupFailed: A topic is missing and may not or cannot be created, or has no leader in time.
     """
-    missing = sorted(set(topics) - set(await admin.list_topics()))
+    wanted = {topic.name: topic for topic in topics}
+    missing = sorted(set(wanted) - set(await admin.list_topics()))
+    if missing and not create:
+        raise StartupFailed(
+            f"the broker lacks {len(missing)} of {len(wanted)} topics: {', '.join(missing)}",
+            fix="create them, or start without --no-create-topics",
+        )
     if missing:
-        answer = await admin.create_topics([NewTopic(name, 3, 1) for name in missing])
-        for name, code, *message in answer.topic_errors:
-            if code not in (0, _TOPIC_ALREADY_EXISTS):
-                raise StartupFailed(
-                    f"the broker refuses to create the topic: {message[0] if message else f'error {code}'}",
-                    where=name,
-                    fix="create the topic yourself, or allow this client to create topics",
-                )
+        await _create(admin, [wanted[name] for name in missing])
     deadline = time.monotonic() + _LEADER_TIMEOUT
-    while waiting := await _without_leader(admin, topics):
+    while waiting := await _without_leader(admin, list(wanted)):
         if time.monotonic() > deadline:
             raise StartupFailed(f"no partition leader after {_LEADER_TIMEOUT:g} s", where=", ".join(waiting))
         await asyncio.sleep(0.05)  # the broker offers nothing to wait on
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: Iterable[TopicSpec]) -> None:
+    made = [NewTopic(t.name, t.partitions, 1, topic_configs=dict(t.settings)) for t in topics]
+    answer = await admin.create_topics(made)
+    for name, code, *message in answer.topic_errors:
+        if code not in (0, _TOPIC_ALREADY_EXISTS):
+            raise StartupFailed(
+                f"the broker refuses to create the topic: {message[0] if message else f'error {code}'}",
+                where=name,
+                fix="create the topic yourself, or allow this client to create topics",
+            )
 
 
 async def _without_leader(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ import asyncio
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.structs import RecordMetadata
 
 from pytest_eng5.contracts import EventEnvelope, ProcessingEvent, topic_name
 from pytest_eng5.pipeline.errors import BrokerLost, PublishRefused
@@ -48,12 +49,18 @@ class Publisher:
             PublishRefused: The broker will never take this event.
             BrokerLost: The broker did not take it in time; the pipeline cannot go on.
         """
-        topic = self.topic(event)
-        sending = self._producer.send_and_wait(
-            topic, envelope.to_wire(), key=None if key is None else key.encode()
-        )
+        await self.send(self.topic(event), envelope.to_wire(), key=None if key is None else key.encode())
+
+    async def send(self, topic: str, value: bytes, *, key: bytes | None = None) -> RecordMetadata:
+        """Send one record to a topic and wait until the broker has it; returns where it lies.
+
+        Raises:
+            PublishRefused: The broker will never take this record.
+            BrokerLost: The broker did not take it in time; the pipeline cannot go on.
+        """
+        sending = self._producer.send_and_wait(topic, value, key=key)
         try:
-            await asyncio.wait_for(sending, self._options.broker_timeout)
+            return await asyncio.wait_for(sending, self._options.broker_timeout)
         except MessageSizeTooLargeError:
             raise PublishRefused("the event is larger than the broker allows", where=topic) from None
         except (KafkaError, TimeoutError) as error:

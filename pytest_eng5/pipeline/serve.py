@@ -24,7 +24,7 @@ from pytest_eng5.pipeline.content.app import content_app
 from pytest_eng5.pipeline.content.store import MemoryStore
 from pytest_eng5.pipeline.errors import PipelineError, StartupFailed
 from pytest_eng5.pipeline.http import HttpServer
-from pytest_eng5.pipeline.kafka import BrokerWatch, KafkaOptions, ensure_topics
+from pytest_eng5.pipeline.kafka import BrokerWatch, KafkaOptions, TopicSpec, ensure_topics
 from pytest_eng5.pipeline.logs import service_logger
 from pytest_eng5.pipeline.provider.app import provider_app
 from pytest_eng5.pipeline.provider.archive import PromptArchive
@@ -130,7 +130,8 @@ class Pipeline:
         try:
             stack.push_async_callback(_bounded, admin.close)
             await admin.start()
-            await ensure_topics(admin, topic_names(PIPELINE_EVENTS, self._options.kafka.topic_prefix))
+            names = topic_names(PIPELINE_EVENTS, self._options.kafka.topic_prefix)
+            await ensure_topics(admin, map(TopicSpec, names))
             stack.push_async_callback(_bounded, publisher.stop)
             await publisher.start()
         except (KafkaError, OSError) as error:

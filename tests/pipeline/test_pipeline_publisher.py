@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError
 
 from pytest_eng5.contracts import (
@@ -20,8 +21,8 @@ from pytest_eng5.contracts import (
     topic_name,
     topic_names,
 )
-from pytest_eng5.pipeline.errors import BrokerLost, PublishRefused
-from pytest_eng5.pipeline.kafka import BrokerWatch, KafkaOptions, ensure_topics
+from pytest_eng5.pipeline.errors import BrokerLost, PublishRefused, StartupFailed
+from pytest_eng5.pipeline.kafka import BrokerWatch, KafkaOptions, TopicSpec, ensure_topics
 from pytest_eng5.pipeline.publisher import Publisher
 
 EVENT = ProcessingEvent.CJ_ASSESSMENT_COMPLETED
@@ -68,7 +69,7 @@ def test_an_event_arrives_with_its_key_and_without_headers(
     sent = envelope({"n": 1})
 
     async def work(admin: AIOKafkaAdminClient) -> Any:
-        await ensure_topics(admin, topic_names([EVENT], options.topic_prefix))
+        await ensure_topics(admin, map(TopicSpec, topic_names([EVENT], options.topic_prefix)))
         publisher = Publisher(options)
         await publisher.start()
         try:
@@ -84,7 +85,7 @@ def test_an_event_arrives_with_its_key_and_without_headers(
 
 def test_an_event_that_is_too_large_is_refused_and_the_next_one_goes_through(options: KafkaOptions) -> None:
     async def work(admin: AIOKafkaAdminClient) -> Any:
-        await ensure_topics(admin, topic_names([EVENT], options.topic_prefix))
+        await ensure_topics(admin, map(TopicSpec, topic_names([EVENT], options.topic_prefix)))
         publisher = Publisher(options)
         await publisher.start()
         try:
@@ -120,13 +121,40 @@ def test_topics_are_made_once_and_kept(options: KafkaOptions) -> None:
     topics = topic_names(PIPELINE_EVENTS, options.topic_prefix)
 
     async def work(admin: AIOKafkaAdminClient) -> Any:
-        await asyncio.gather(ensure_topics(admin, topics), ensure_topics(admin, topics))
-        await ensure_topics(admin, topics)
+        wanted = [TopicSpec(topic) for topic in topics]
+        await asyncio.gather(ensure_topics(admin, wanted), ensure_topics(admin, wanted))
+        await ensure_topics(admin, wanted, create=False)
         return await admin.describe_topics(topics)
 
     described = with_admin(options, work)
     assert {len(topic["partitions"]) for topic in described} == {3}
     assert all(partition["leader"] >= 0 for topic in described for partition in topic["partitions"])
+
+
+def test_topics_are_made_as_they_are_specified(options: KafkaOptions) -> None:
+    name = f"{options.topic_prefix}kept"
+
+    async def work(admin: AIOKafkaAdminClient) -> Any:
+        await ensure_topics(admin, [TopicSpec(name, 5, {"cleanup.policy": "compact"})])
+        (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+        return await admin.describe_topics([name]), answer.resources
+
+    (topic,), ((_, _, _, _, settings),) = with_admin(options, work)
+    assert len(topic["partitions"]) == 5
+    assert {entry[0]: entry[1] for entry in settings}["cleanup.policy"] == "compact"
+
+
+def test_topics_that_may_not_be_made_are_named(options: KafkaOptions) -> None:
+    names = [f"{options.topic_prefix}{name}" for name in ("there", "absent")]
+
+    async def work(admin: AIOKafkaAdminClient) -> Any:
+        await ensure_topics(admin, [TopicSpec(names[0])])
+        with pytest.raises(StartupFailed, match=f"lacks 1 of 2 topics: {names[1]}") as caught:
+            await ensure_topics(admin, map(TopicSpec, names), create=False)
+        assert "--no-create-topics" in str(caught.value.fix)
+        return await admin.list_topics()
+
+    assert names[1] not in with_admin(options, work)
 
 
 class Absent:
