@@ -11,20 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from pytest_eng5.brokers import (
-    DEFAULT_PARTITIONS,
     Broker,
-    BrokerOptions,
+    BrokerConnection,
     EmbeddedBroker,
     attach,
     create_broker,
     ensure_topics,
-    resolve_kind,
 )
 from pytest_eng5.brokers.probe import run_blocking
-from pytest_eng5.collection.identity import SessionIdentity
+from pytest_eng5.collection.connections import broker_options, external_urls, refuse_real_topics
+from pytest_eng5.collection.identity import SessionIdentity, group_id
 from pytest_eng5.collection.options import Options
-from pytest_eng5.contracts import PIPELINE_EVENTS, topic_names
-from pytest_eng5.errors import Eng5Error, InfrastructureError, UsageError
+from pytest_eng5.contracts import CAPTURED_EVENTS, PIPELINE_EVENTS, ProcessingEvent, topic_names
+from pytest_eng5.errors import Eng5Error, InfrastructureError
 from pytest_eng5.runner import Environment, PipelineUrls, ReferencePipeline
 
 __all__ = ["Backend", "BackendFailed", "open_backend", "shut_down"]
@@ -122,65 +121,59 @@ def _remember(backend: Backend) -> dict[str, Any]:
 def _attach(record: dict[str, Any], options: Options) -> Backend:
     if "failed" in record:
         raise BackendFailed(record["failed"])
-    broker = attach(record["broker"], _broker_options(options))
+    broker = attach(record["broker"], broker_options(options))
     broker.connection  # noqa: B018 - an unusable broker raises here
     pipeline = ReferencePipeline.attach(record["pipeline"]) if record["pipeline"] else None
-    urls = pipeline.urls if pipeline else _external_urls(options)
+    urls = pipeline.urls if pipeline else external_urls(options)
     return Backend(broker, pipeline, urls, options.topic_prefix, options.live)
 
 
-def _broker_options(options: Options, **more: Any) -> BrokerOptions:
-    return BrokerOptions(
-        kind=options.broker,
-        bootstrap_servers=options.bootstrap_servers,
-        kafka_home=options.kafka_home,
-        **more,
-    )
-
-
-def _pipeline_kind(options: Options) -> str:
-    """``embedded`` or ``external``; an external broker implies an external pipeline."""
-    broker = resolve_kind(options.broker, options.bootstrap_servers)
-    if options.pipeline == "auto":
-        return "external" if broker == "external" else "embedded"
-    if options.pipeline == "embedded" and broker == "external" and not options.topic_prefix:
-        raise UsageError(
-            "the embedded pipeline does not go on the real topics of an external broker",
-            where="--eng5-pipeline embedded",
-            fix="give it topics of its own with --eng5-topic-prefix, or use --eng5-pipeline external",
-        )
-    return options.pipeline
-
-
-def _external_urls(options: Options) -> PipelineUrls:
-    if options.content_url is None:
-        raise UsageError(
-            "an external pipeline needs the address of its content service",
-            where="--eng5-content-url",
-            fix="give --eng5-content-url http://HOST:PORT/v1/content, or set CONTENT_SERVICE_URL",
-        )
-    return PipelineUrls(options.content_url, options.cj_url, options.llm_url)
-
-
 def _start(options: Options, identity: SessionIdentity, logs: Path, report: Callable[[str], None]) -> Backend:
-    external = _pipeline_kind(options) == "external"
-    urls = _external_urls(options) if external else None
+    refuse_real_topics(options)
+    external = options.pipeline_kind == "external"
+    urls = external_urls(options) if external else None
     watched = {"watch_pid": identity.controller_pid}
-    broker = create_broker(_broker_options(options, log_path=logs / "kafka.log", report=report, **watched))
+    log = options.kafka_log or logs / "kafka.log"
+    broker = create_broker(broker_options(options, log_path=log, report=report, **watched))
     connection = broker.start()
     try:
         topics = topic_names(PIPELINE_EVENTS, options.topic_prefix)
-        may_create = broker.capabilities.create_topics or not external
-        if not external or may_create:
-            run_blocking(
-                ensure_topics(connection, topics, partitions=DEFAULT_PARTITIONS, may_create=may_create)
-            )
+        if broker.capabilities.create_topics:
+            making = ensure_topics(connection, topics, partitions=options.partitions, may_create=True)
+            run_blocking(making)
+        if broker.kind == "external":
+            run_blocking(_check_access(connection, options, identity))
         if urls is not None:
             return Backend(broker, None, urls, options.topic_prefix, options.live)
         pipeline = ReferencePipeline.start(
-            connection.bootstrap_servers, logs / "pipeline.log", topic_prefix=options.topic_prefix, **watched
+            connection.bootstrap_servers,
+            logs / "pipeline.log",
+            topic_prefix=options.topic_prefix,
+            **_secured(options),
+            **watched,
         )
     except BaseException:
         broker.stop()
         raise
     return Backend(broker, pipeline, pipeline.urls, options.topic_prefix, options.live)
+
+
+def _secured(options: Options) -> dict[str, Any]:
+    """How the reference pipeline reads the same settings; a file, so that no secret is on a command line."""
+    if options.broker_kind != "external" or options.kafka_config is None:
+        return {}
+    return {"kafka_config": options.kafka_config}
+
+
+async def _check_access(connection: BrokerConnection, options: Options, identity: SessionIdentity) -> None:
+    """Whether everything that the session will ask of a broker that is not ours is there and allowed."""
+    from pytest_eng5.brokers import check_access
+
+    prefix = options.topic_prefix
+    read = topic_names(CAPTURED_EVENTS, prefix)
+    requests = topic_names([ProcessingEvent.ELS_CJ_ASSESSMENT_REQUESTED], prefix)
+    await check_access(connection, read=read, write=requests, group=group_id(prefix, identity))
+    if options.pipeline_kind == "embedded":
+        group = prefix + "cj_assessment_consumer_group"
+        written = topic_names(PIPELINE_EVENTS, prefix)
+        await check_access(connection, read=[*requests, read[0]], write=written, group=group)

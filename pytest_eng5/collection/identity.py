@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["SessionIdentity", "identify"]
+__all__ = ["SessionIdentity", "group_id", "identify"]
 
 _KEY = "eng5_session"
 
@@ -57,6 +57,11 @@ def identify(config: pytest.Config) -> SessionIdentity:
         return SessionIdentity(values["name"], Path(values["shared"]), int(values["controller_pid"]), worker)
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     return SessionIdentity(name, Path(tempfile.gettempdir()) / f"eng5-{name}-{os.getpid()}", os.getpid())
+
+
+def group_id(topic_prefix: str, identity: SessionIdentity) -> str:
+    """The Kafka group under which a process commits what it has captured; one per process and session."""
+    return f"{topic_prefix}pytest-eng5-{identity.name}-{identity.worker}"
 
 
 def send(config: pytest.Config, workerinput: dict[str, Any], identity: SessionIdentity) -> None:

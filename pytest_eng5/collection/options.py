@@ -19,6 +19,7 @@ __all__ = ["Options", "add_options", "resolve_options"]
 
 _URL = re.compile(r"https?://[^/\s]")
 _TRUE = frozenset({"1", "true", "yes", "on"})
+DEFAULT_PARTITIONS = 3
 DEFAULT_FILES = ("*.eng5.yaml", "*.eng5.yml")
 
 
@@ -28,7 +29,13 @@ class Options:
 
     broker: str
     kafka_home: Path | None
+    kafka_log: Path | None
+    kafka_image: str | None
+    kafka_reuse: bool
+    kafka_config: Path | None
     bootstrap_servers: str | None
+    create_topics: bool
+    partitions: int
     pipeline: str
     content_url: str | None
     cj_url: str | None
@@ -40,6 +47,20 @@ class Options:
     concurrency: int
     overrides: tuple[str, ...]
     topic_prefix: str
+
+    @property
+    def broker_kind(self) -> str:
+        """``embedded``, ``container`` or ``external``; ``auto`` is external if bootstrap servers are given."""
+        if self.broker != "auto":
+            return self.broker
+        return "external" if self.bootstrap_servers else "embedded"
+
+    @property
+    def pipeline_kind(self) -> str:
+        """``embedded`` or ``external``; an external broker implies an external pipeline."""
+        if self.pipeline != "auto":
+            return self.pipeline
+        return "external" if self.broker_kind == "external" else "embedded"
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -54,9 +75,17 @@ def add_options(parser: pytest.Parser) -> None:
 
     option("broker", "Kafka to use: auto, embedded, container, external (env ENG5_BROKER)", metavar="KIND")
     option("kafka-home", "unpacked Apache Kafka for the embedded broker (env KAFKA_HOME)", metavar="DIR")
+    option("kafka-log", "file for the log of an embedded or container broker", metavar="FILE")
+    image = "image of the container broker (default apache/kafka-native; env ENG5_KAFKA_IMAGE)"
+    option("kafka-image", image, metavar="IMAGE")
+    reuse = "leave the container running, and use it again next time"
+    option("kafka-reuse", reuse, ini=False, action="store_true", default=False)
     servers = "host:port list of an external broker (env KAFKA_BOOTSTRAP_SERVERS)"
     option("bootstrap-servers", servers, ini=False, metavar="LIST")
-    option("kafka-config", "TLS and SASL settings of an external broker", metavar="FILE")
+    option("kafka-config", "TLS and SASL settings of an external broker, TOML or YAML", metavar="FILE")
+    create = "allow topics to be created on an external broker"
+    option("create-topics", create, ini=False, action="store_true", default=False)
+    option("partitions", "partitions of a topic that is created (default 3)", metavar="N")
     option("topic-prefix", "prefix of all topics, to keep off the real ones", metavar="PREFIX")
     option("pipeline", "pipeline under test: embedded or external (env ENG5_PIPELINE)", metavar="KIND")
     urls = {
@@ -131,9 +160,20 @@ class _Source:
 
 
 _LATER = {
-    "kafka_config": "give plain --eng5-bootstrap-servers, or use the embedded broker",
     "rejudge": "run the scenarios again; their evidence stays in --eng5-output",
 }
+
+
+def _broker(source: _Source) -> str:
+    """The kind asked for; settings of an external broker on the command line ask for one."""
+    kind = source.choice("broker", "ENG5_BROKER", ("auto", "embedded", "container", "external"))
+    if source.config.getoption("eng5_kafka_config") is None:
+        return kind
+    if kind in ("embedded", "container"):
+        raise pytest.UsageError(
+            f"--eng5-kafka-config is for an external broker, not for --eng5-broker {kind}: leave one of them out"
+        )
+    return "external"
 
 
 def resolve_options(config: pytest.Config, environment: Mapping[str, str] | None = None) -> Options:
@@ -149,14 +189,21 @@ def resolve_options(config: pytest.Config, environment: Mapping[str, str] | None
     judge = source.choice("judge", None, ("scenario", "mock", "replay", "record"))
     if judge in ("replay", "record"):
         raise pytest.UsageError(f"--eng5-judge {judge} is not supported yet: use scenario or mock")
-    broker = source.choice("broker", "ENG5_BROKER", ("auto", "embedded", "container", "external"))
+    broker = _broker(source)
     servers = source.text("bootstrap_servers", "KAFKA_BOOTSTRAP_SERVERS", ini=False)
     live = bool(config.getoption("eng5_live")) or source.environment.get("ENG5_LIVE", "").lower() in _TRUE
     concurrency = source.number("concurrency", int, 1)
+    partitions = source.number("partitions", int, 1)
     return Options(
         broker=broker,
         kafka_home=source.path("kafka_home", "KAFKA_HOME"),
+        kafka_log=source.path("kafka_log"),
+        kafka_image=source.text("kafka_image", "ENG5_KAFKA_IMAGE"),
+        kafka_reuse=bool(config.getoption("eng5_kafka_reuse")),
+        kafka_config=source.path("kafka_config"),
         bootstrap_servers=servers,
+        create_topics=bool(config.getoption("eng5_create_topics")),
+        partitions=DEFAULT_PARTITIONS if partitions is None else int(partitions),
         pipeline=source.choice("pipeline", "ENG5_PIPELINE", ("auto", "embedded", "external")),
         content_url=source.url("content_url", "CONTENT_SERVICE_URL"),
         cj_url=source.url("cj_url", "CJ_SERVICE_URL"),

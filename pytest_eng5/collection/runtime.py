@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eng5.collection.backend import Backend, open_backend, shut_down
-from pytest_eng5.collection.identity import SessionIdentity
+from pytest_eng5.collection.identity import SessionIdentity, group_id
 from pytest_eng5.collection.options import Options
 from pytest_eng5.errors import Eng5Error, InfrastructureError, UsageError
 from pytest_eng5.evidence import RunEnding
@@ -133,7 +133,7 @@ class Runtime:
                 backend.environment(),
                 self.session,
                 finalise_run,
-                group_id=f"pytest-eng5-{self.identity.name}-{self.identity.worker}",
+                group_id=group_id(self.options.topic_prefix, self.identity),
                 concurrency=self.options.concurrency,
                 budget_usd=self.options.budget_usd,
             )

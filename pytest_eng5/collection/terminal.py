@@ -20,20 +20,22 @@ _COLOURS = {"PASS": "green", "FAIL": "red", "ERROR": "red", "UNDECIDED": "yellow
 
 def header(options: Options) -> str:
     """Broker, pipeline, judge mode, budget and output folder in one line."""
-    broker = options.broker
-    if broker == "auto":
-        broker = "external" if options.bootstrap_servers else "embedded"
-    if options.bootstrap_servers and broker == "external":
-        broker += f" {options.bootstrap_servers}"
-    pipeline = options.pipeline
-    if pipeline == "auto":
-        pipeline = "external" if broker.startswith("external") else "embedded"
+    broker = options.broker_kind
+    if broker == "external":
+        broker = " ".join(filter(None, (broker, _external_address(options))))
+    pipeline = options.pipeline_kind
     budget = "none" if options.budget_usd is None else f"${options.budget_usd:g}"
     live = ", live" if options.live else ""
     return (
         f"eng5: broker {broker}, pipeline {pipeline}, judge {options.judge}{live}, budget {budget}, "
         f"output {shown(options.output)}"
     )
+
+
+def _external_address(options: Options) -> str:
+    if options.bootstrap_servers:
+        return options.bootstrap_servers
+    return f"of {shown(options.kafka_config)}" if options.kafka_config else ""
 
 
 def shown(path: Path) -> str:

@@ -14,11 +14,13 @@ import pytest
 
 import pytest_eng5.collection.files  # noqa: F401 - in-process runs must not import C extensions a second time
 from pytest_eng5.brokers import BrokerOptions, create_broker
+from pytest_eng5.brokers.cache import cache_root
 from pytest_eng5.collection.options import Options
 from pytest_eng5.collection.stash import OPTIONS
 
 VARIABLES = (
     "ENG5_BROKER",
+    "ENG5_KAFKA_IMAGE",
     "ENG5_LIVE",
     "ENG5_PIPELINE",
     "KAFKA_HOME",
@@ -175,14 +177,22 @@ def on_kafka(kafka: str) -> tuple[str, ...]:
     """Options for a session on the shared broker with topics and a pipeline of its own."""
     prefix = f"t{uuid.uuid4().hex[:8]}."
     broker = ("--eng5-broker", "external", "--eng5-bootstrap-servers", kafka)
-    return (*broker, "--eng5-pipeline", "embedded", "--eng5-topic-prefix", prefix)
+    own = ("--eng5-pipeline", "embedded", "--eng5-topic-prefix", prefix, "--eng5-create-topics")
+    return (*broker, *own)
+
+
+@pytest.fixture(scope="session")
+def cache() -> str:
+    """The folder of the fetched Kafka, asked for before pytester changes the home folder."""
+    return str(cache_root())
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(cache: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """An empty project, apart from the environment of whoever runs these tests."""
     for variable in VARIABLES:
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("ENG5_CACHE_DIR", cache)
     made = Project(pytester)
     made.ini()
     return made

@@ -8,6 +8,11 @@ from typing import Any
 OPTIONS = [
     "broker",
     "kafka-home",
+    "kafka-log",
+    "kafka-image",
+    "kafka-reuse",
+    "create-topics",
+    "partitions",
     "bootstrap-servers",
     "kafka-config",
     "topic-prefix",
@@ -26,6 +31,9 @@ OPTIONS = [
 INI = [
     "eng5_broker",
     "eng5_kafka_home",
+    "eng5_kafka_log",
+    "eng5_kafka_image",
+    "eng5_partitions",
     "eng5_kafka_config",
     "eng5_topic_prefix",
     "eng5_pipeline",

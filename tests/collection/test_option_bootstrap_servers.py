@@ -62,3 +62,31 @@ def test_external_without_servers_is_an_error_that_says_how_to_give_them(project
     result = project.subprocess("--eng5-broker", "external", "--eng5-content-url", url)
     result.assert_outcomes(errors=1, skipped=7)
     result.stdout.fnmatch_lines(["*--eng5-bootstrap-servers*"])
+
+
+def test_an_external_stack_without_any_address_is_the_local_one(project: Any) -> None:
+    from pytest_eng5.collection.connections import broker_options, external_urls
+
+    options = project.options("--eng5-broker", "external", "--eng5-pipeline", "external")
+    assert broker_options(options).bootstrap_servers == "localhost:9093"
+    urls = external_urls(options)
+    assert urls.content_url == "http://localhost:8001/v1/content"
+    assert urls.llm_url == "http://localhost:8090"
+    assert urls.cj_url == "http://localhost:9095"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--eng5-bootstrap-servers", "kafka.example:9092"),
+        ("--eng5-content-url", "http://content.example/v1/content"),
+        ("--eng5-cj-url", "http://cj.example"),
+        ("--eng5-kafka-config", "kafka.toml"),
+    ],
+)
+def test_a_local_service_never_vouches_for_a_pipeline_elsewhere(project: Any, given: tuple[str, str]) -> None:
+    from pytest_eng5.collection.connections import external_urls
+
+    content = ("--eng5-content-url", "http://content.example/v1/content")
+    options = project.options("--eng5-broker", "external", "--eng5-pipeline", "external", *given, *content)
+    assert external_urls(options).llm_url is None

@@ -104,7 +104,7 @@ def test_embedded_pipeline_on_topics_of_its_own(make_tree: Callable[..., Any], k
     prefix = f"e2e-{os.getpid()}."
     session = tree.pytest(
         *("--eng5-bootstrap-servers", kafka, "--eng5-pipeline", "embedded", "--eng5-topic-prefix", prefix),
-        *("--junitxml", "junit.xml"),
+        *("--eng5-create-topics", "--junitxml", "junit.xml"),
     )
     assert session.code == 0, session.output
     assert set(session.outcomes().values()) == {"passed"}

@@ -1,0 +1,94 @@
+"""From the session's options to what a broker and an external pipeline are reached by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_eng5.brokers import BrokerOptions
+from pytest_eng5.collection.options import Options
+from pytest_eng5.errors import UsageError
+from pytest_eng5.kafka_config import load_kafka_config
+from pytest_eng5.runner import PipelineUrls
+
+__all__ = ["broker_options", "external_urls", "refuse_real_topics"]
+
+_LOCAL_SERVERS = "localhost:9093"
+_LOCAL_URLS = PipelineUrls(
+    "http://localhost:8001/v1/content", "http://localhost:9095", "http://localhost:8090"
+)
+
+
+def broker_options(options: Options, **more: Any) -> BrokerOptions:
+    """What decides the session's broker; secrets are read here and kept in memory only.
+
+    Args:
+        options: The session's options.
+        more: Further fields of `BrokerOptions`.
+
+    Raises:
+        UsageError: The file of TLS and SASL settings cannot be used.
+    """
+    servers, client_options = options.bootstrap_servers, {}
+    if options.broker_kind == "external":
+        if options.kafka_config is not None:
+            config = load_kafka_config(options.kafka_config)
+            servers = servers or config.bootstrap_servers
+            client_options = config.client_options()
+        if servers is None and _is_local_stack(options):
+            servers = _LOCAL_SERVERS
+    return BrokerOptions(
+        kind=options.broker_kind,
+        bootstrap_servers=servers,
+        kafka_home=options.kafka_home,
+        client_options=client_options,
+        may_create_topics=options.create_topics,
+        image=options.kafka_image,
+        reuse=options.kafka_reuse,
+        **more,
+    )
+
+
+def external_urls(options: Options) -> PipelineUrls:
+    """Addresses of an external pipeline.
+
+    The local ones are meant only when no address at all was given: were one of them filled in beside given
+    ones, a mock on this machine could vouch for a pipeline elsewhere that costs money.
+
+    Raises:
+        UsageError: The content service's is missing.
+    """
+    if options.broker_kind == "external" and _is_local_stack(options):
+        return _LOCAL_URLS
+    if options.content_url is None:
+        raise UsageError(
+            "an external pipeline needs the address of its content service",
+            where="--eng5-content-url",
+            fix="give --eng5-content-url http://HOST:PORT/v1/content, or set CONTENT_SERVICE_URL",
+        )
+    return PipelineUrls(options.content_url, options.cj_url, options.llm_url)
+
+
+def refuse_real_topics(options: Options) -> None:
+    """The embedded pipeline stays off the real topics of a broker that is not ours.
+
+    Raises:
+        UsageError: It would not.
+    """
+    if options.pipeline == "embedded" and options.broker_kind == "external" and not options.topic_prefix:
+        raise UsageError(
+            "the embedded pipeline does not go on the real topics of an external broker",
+            where="--eng5-pipeline embedded",
+            fix="give it topics of its own with --eng5-topic-prefix, or use --eng5-pipeline external",
+        )
+
+
+def _is_local_stack(options: Options) -> bool:
+    """Whether no address was given: then ``docker compose up`` of this project is meant."""
+    given = (
+        options.bootstrap_servers,
+        options.kafka_config,
+        options.content_url,
+        options.cj_url,
+        options.llm_url,
+    )
+    return options.pipeline_kind == "external" and not any(given)
