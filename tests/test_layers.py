@@ -16,8 +16,9 @@ import pytest
 PACKAGE = "pytest_eng5"
 ROOT = Path(__file__).parents[1] / PACKAGE
 
-# Foundation: the package root (version), the error root and the supervisor. Everybody may import these.
-FOUNDATION = frozenset({"", "errors", "processes"})
+# Foundation: the package root (version), the error root, the supervisor, and the settings by which every
+# Kafka client of the harness and of the reference pipeline connects. Everybody may import these.
+FOUNDATION = frozenset({"", "errors", "kafka_config", "processes"})
 
 _LOW = frozenset({"contracts"})
 _ALL = frozenset(
@@ -46,6 +47,7 @@ MAY: dict[str, frozenset[str]] = {
     "telemetry": frozenset(),
     "": frozenset(),
     "errors": frozenset(),
+    "kafka_config": frozenset(),
     "processes": frozenset(),
 }
 
@@ -80,6 +82,7 @@ ONLY: dict[str, frozenset[str]] = {
     "scenario": frozenset({"pydantic", "yaml"}),
     "evidence": frozenset({"pydantic", "orjson"}),
     "": frozenset(),
+    "kafka_config": frozenset({"yaml"}),
     "errors": frozenset(),
     "processes": frozenset(),
 }

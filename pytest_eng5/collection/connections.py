@@ -84,11 +84,6 @@ def refuse_real_topics(options: Options) -> None:
 
 def _is_local_stack(options: Options) -> bool:
     """Whether no address was given: then ``docker compose up`` of this project is meant."""
-    given = (
-        options.bootstrap_servers,
-        options.kafka_config,
-        options.content_url,
-        options.cj_url,
-        options.llm_url,
-    )
-    return options.pipeline_kind == "external" and not any(given)
+    brokers = options.bootstrap_servers, options.kafka_config
+    services = options.content_url, options.cj_url, options.llm_url
+    return options.pipeline_kind == "external" and not any((*brokers, *services))

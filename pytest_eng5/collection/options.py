@@ -50,7 +50,7 @@ class Options:
 
     @property
     def broker_kind(self) -> str:
-        """``embedded``, ``container`` or ``external``; ``auto`` is external if bootstrap servers are given."""
+        """``embedded``, ``container`` or ``external``; ``auto`` depends on given bootstrap servers."""
         if self.broker != "auto":
             return self.broker
         return "external" if self.bootstrap_servers else "embedded"
@@ -171,7 +171,7 @@ def _broker(source: _Source) -> str:
         return kind
     if kind in ("embedded", "container"):
         raise pytest.UsageError(
-            f"--eng5-kafka-config is for an external broker, not for --eng5-broker {kind}: leave one of them out"
+            f"--eng5-kafka-config is for an external broker, not for --eng5-broker {kind}: leave one out"
         )
     return "external"
 
