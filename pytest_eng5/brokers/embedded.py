@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_eng5.brokers.aot import StartupCache, Training
+from pytest_eng5.brokers.data import LOCKED, data_in_use, kept_data
 from pytest_eng5.brokers.errors import (
     OTHER_WAYS,
     BrokerError,
@@ -23,13 +25,16 @@ from pytest_eng5.brokers.errors import (
     DiskFull,
     PortInUse,
 )
+from pytest_eng5.brokers.freeze import signal_command
 from pytest_eng5.brokers.home import make_home, sweep_homes
 from pytest_eng5.brokers.jars import KafkaJars, fetched_jars, home_jars
 from pytest_eng5.brokers.java import Java, find_java
+from pytest_eng5.brokers.logs import LOG_LINES_READ, begin_log, telling_lines
 from pytest_eng5.brokers.model import BrokerCapabilities, BrokerConnection, BrokerKind, BrokerOptions
-from pytest_eng5.brokers.ports import LOOPBACK, can_be_bound, reserve_ports
+from pytest_eng5.brokers.ports import LOOPBACK, hold_port, reserve_ports
 from pytest_eng5.brokers.probe import load_client, round_trip, run_blocking
 from pytest_eng5.brokers.server import (
+    check_overrides,
     format_storage,
     java_command,
     java_environment,
@@ -46,32 +51,28 @@ _ORPHAN_SECONDS = 3.0  # nobody reads the data of an orphan: a clean end has no 
 _TRAINING_SECONDS = 60.0
 _ATTEMPTS = 3
 _LOOK_SECONDS = 0.02
-_LOG_LINES = 20
-_TAIL_LINES = 400
 _PORT_TAKEN = re.compile(r"Address already in use|BindException|Socket server failed to bind")
-_NOISE = re.compile(
-    r"\s+at [\w.$/<>]+\(|\s+\.\.\. \d+ more|.*AOT ?(Cache|Configuration|cache)|Picked up JAVA_TOOL_OPTIONS"
-)
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
 
 
 class EmbeddedBroker:
-    """One KRaft node on free loopback ports; its data is gone when it stops.
+    """One KRaft node on free loopback ports; its data is gone when it stops, unless it has a ``data_dir``.
 
     ``start`` fetches what is missing, see `pytest_eng5.brokers.jars`. The process ends when the watched
-    process does, and from any process by ``attach(broker.record()).stop()``.
+    process does, and from any process by ``attach(broker.record()).stop()``. Its log is appended to.
     """
 
     kind: BrokerKind = "embedded"
-    capabilities = BrokerCapabilities(
-        create_topics=True, delete_topics=True, tls=False, sasl=False, durable_restart=False
-    )
 
     def __init__(self, options: BrokerOptions) -> None:
+        check_overrides(options.properties)
         self._options = options
         self._process: SupervisedProcess | None = None
         self._connection: BrokerConnection | None = None
         self._training: Training | None = None
+        self._runtime: tuple[Java, KafkaJars] | None = None
+        self._callbacks: list[Callable[[], None]] = []
+        self._restarting = False
         self._stopped = False
         self.version = ""
         self.home: Path | None = None
@@ -81,7 +82,8 @@ class EmbeddedBroker:
     @classmethod
     def attach(cls, record: Mapping[str, Any]) -> EmbeddedBroker:
         """The broker started by another process, from its record."""
-        broker = cls(BrokerOptions(kind="embedded"))
+        kept = record.get("data_dir")
+        broker = cls(BrokerOptions(kind="embedded", data_dir=Path(kept) if kept else None))
         broker._process = SupervisedProcess.attach(record["process"])
         broker._connection = BrokerConnection(record["bootstrap_servers"])
         broker._training = Training(**record["training"]) if record["training"] else None
@@ -89,6 +91,17 @@ class EmbeddedBroker:
         broker.home = Path(record["home"])
         broker.log_path = Path(record["process"]["log_path"])
         return broker
+
+    @property
+    def capabilities(self) -> BrokerCapabilities:
+        """All that Kafka can do; a restart by hand keeps the records only in a folder of the user's."""
+        return BrokerCapabilities(
+            create_topics=True,
+            delete_topics=True,
+            tls=True,
+            sasl=True,
+            durable_restart=self._options.data_dir is not None,
+        )
 
     @property
     def connection(self) -> BrokerConnection:
@@ -110,6 +123,7 @@ class EmbeddedBroker:
         jars = self._jars()
         self.version = jars.version
         self.jars_folder = jars.class_path[0].parent
+        self._runtime = (java, jars)
         cache = StartupCache.of(java, jars)
         try:
             return self._start_on_free_ports(java, jars, cache)
@@ -142,35 +156,62 @@ class EmbeddedBroker:
         self.home = home
         self.log_path = self._options.log_path or _default_log(home)
         self._stopped = False
+        with self._nothing_left_of_a_failure(), self._storage(java, jars), self._ports() as ports:
+            return self._run(java, jars, ports, cache)
+
+    @contextlib.contextmanager
+    def _nothing_left_of_a_failure(self) -> Iterator[None]:
         try:
-            with self._ports() as (port, controller_port):
-                format_storage(java, jars, home / "data")
-                properties = server_properties("data", port, controller_port)
-                write_properties(home / "server.properties", properties)
-                self._process = self._launch(java, jars, self._cache_flags(cache) if cache else ())
-                self._connection = BrokerConnection(f"{LOOPBACK}:{port}")
-                self._wait_until_ready(self._connection, port)
+            yield
         except BaseException:
             if self._training is not None:
                 self._training.drop()  # a start that failed teaches nothing
                 self._training = None
             self.stop()
-            shutil.rmtree(home, ignore_errors=True)
+            if self.home is not None:
+                shutil.rmtree(self.home, ignore_errors=True)
             self._connection = None
             raise
+
+    @contextlib.contextmanager
+    def _storage(self, java: Java, jars: KafkaJars) -> Iterator[None]:
+        """``data`` in the home, formatted: a folder of its own, or a link to the user's folder."""
+        assert self.home is not None
+        if self._options.data_dir is None:
+            format_storage(java, jars, self.home / "data")
+            yield
+            return
+        with kept_data(self._options.data_dir, java, jars) as folder:
+            (self.home / "data").symlink_to(folder)
+            yield
+
+    def _run(
+        self, java: Java, jars: KafkaJars, ports: list[int], cache: StartupCache | None
+    ) -> BrokerConnection:
+        """Start Kafka in the home and return once a record went through it."""
+        assert self.home is not None
+        properties = server_properties("data", ports[0], ports[1], self._options.properties)
+        write_properties(self.home / "server.properties", properties)
+        flags = self._cache_flags(cache) if cache else ()
+        self._process = self._launch(java, jars, flags)
+        self._connection = BrokerConnection(f"{LOOPBACK}:{ports[0]}")
+        self._wait_until_ready(self._connection, ports[0])
         return self._connection
 
     @contextlib.contextmanager
-    def _ports(self) -> Iterator[tuple[int, int]]:
-        fixed = self._options.port
+    def _ports(self, fixed: int | None = None) -> Iterator[list[int]]:
+        """For clients and for the controller, held until the block ends."""
+        fixed = fixed or self._options.port
         if fixed is None:
-            with reserve_ports(2) as (port, controller_port):
-                yield port, controller_port
+            with reserve_ports(2) as ports:
+                yield ports
             return
-        if not can_be_bound(fixed):
-            raise _port_in_use("the port is in use", f"{LOOPBACK}:{fixed}")
-        with reserve_ports(1) as (controller_port,):
-            yield fixed, controller_port
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(hold_port(fixed))
+            except OSError:
+                raise _port_in_use("the port is in use", f"{LOOPBACK}:{fixed}") from None
+            yield [fixed, *stack.enter_context(reserve_ports(1))]
 
     def _cache_flags(self, cache: StartupCache) -> tuple[str, ...]:
         if cache.ready:
@@ -186,6 +227,7 @@ class EmbeddedBroker:
         assert self.log_path is not None
         # Temporary files (native compression libraries) and crash reports go where the data goes.
         extra = [*flags, f"-Djava.io.tmpdir={self.home}", "-XX:+ErrorFileToStderr"]
+        begin_log(self.log_path, self._log_mark())
         return SupervisedProcess.start(
             java_command(java, jars, ["kafka.Kafka", "server.properties"], extra),
             watch_pid=self._options.watch_pid or os.getpid(),
@@ -193,7 +235,7 @@ class EmbeddedBroker:
             env=java_environment(),
             cwd=self.home,
             cleanup_dir=self.home,
-            grace=_ORPHAN_SECONDS,
+            grace=_STOP_SECONDS if self._options.data_dir else _ORPHAN_SECONDS,
             stop_grace=_TRAINING_SECONDS if self._training else _STOP_SECONDS,
         )
 
@@ -222,35 +264,95 @@ class EmbeddedBroker:
         where = str(self.log_path)
         if _PORT_TAKEN.search(log):
             return _port_in_use(f"another process took the port; the log ends:\n{log}", where)
+        if self._options.data_dir is not None and LOCKED.search(log):
+            return data_in_use(self._options.data_dir)
         if _NO_SPACE.search(log):
             return DiskFull(f"Kafka found no space for its data; the log ends:\n{log}", where=where)
         return BrokerStopped(f"Kafka ended while starting; its log ends:\n{log}", where=where, fix=OTHER_WAYS)
 
+    def _log_mark(self) -> str:
+        return f"[eng5] Apache Kafka {self.version} starts in {self.home}"
+
     def _log_end(self) -> str:
-        """The last lines that tell something: no stack frames, nothing about the start-up cache."""
-        lines = self._process.tail(_TAIL_LINES) if self._process else []
-        telling = [line for line in lines if not _NOISE.match(line)][-_LOG_LINES:]
-        return "\n".join(f"  | {line}" for line in telling) or "  | (empty)"
+        lines = self._process.tail(LOG_LINES_READ) if self._process else []
+        return telling_lines(lines, self._log_mark())
 
     def stop(self) -> None:
-        """End Kafka and remove its data; harmless when repeated, from any process that has the record."""
+        """End Kafka and remove its data, unless it lies in a ``data_dir``.
+
+        Harmless when repeated, and from any process that has the record.
+        """
         if self._process is None or self._stopped:
             return
-        if self._training is not None:
-            self._options.report("preparing the start-up cache of later sessions (once, some seconds)")
-        self._process.stop(_TRAINING_SECONDS if self._training else _STOP_SECONDS)
+        self._end(self._process)
         self._stopped = True
         if self.home is not None and self.log_path == _default_log(self.home):
             self.log_path.unlink(missing_ok=True)
+
+    def _end(self, process: SupervisedProcess, *, keep: bool = False, kill: bool = False) -> None:
+        if self._training is not None:
+            self._options.report("preparing the start-up cache of later sessions (once, some seconds)")
+        process.stop(_TRAINING_SECONDS if self._training else _STOP_SECONDS, keep=keep, kill=kill)
         if self._training is not None:
             self._training.keep()
             self._training = None
+
+    def restart(self, *, down: float = 0.0, crash: bool = False) -> BrokerConnection:
+        """Stop Kafka and start it again: same address, topics, records, offsets and security.
+
+        A fault of a cluster for tests; nobody is told by `on_exit` or `failure` meanwhile. It blocks: inside
+        a running loop use ``await asyncio.to_thread(broker.restart)``.
+
+        Args:
+            down: Seconds between the end of the old process and the start of the new one.
+            crash: Kill the old process (SIGKILL) instead of asking it to end. The new one then waits until
+                the old one's session is over: the server property ``broker.session.timeout.ms``, 9 seconds.
+
+        Raises:
+            BrokerError: It does not run, was started by another process, or does not come up again.
+        """
+        process, (java, jars) = self._running_here()
+        port = int(self.connection.bootstrap_servers.rpartition(":")[2])
+        self._restarting = True
+        try:
+            with self._nothing_left_of_a_failure():
+                self._end(process, keep=True, kill=crash)
+                with self._ports(port) as ports:
+                    time.sleep(down)
+                    self._run(java, jars, ports, StartupCache.of(java, jars))
+        finally:
+            self._restarting = False
+        for callback in self._callbacks:
+            self._tell_at_the_end(callback)
+        return self.connection
+
+    def _running_here(self) -> tuple[SupervisedProcess, tuple[Java, KafkaJars]]:
+        if self._process is None or self._stopped:
+            raise BrokerError("only a broker that runs can be restarted")
+        if self._runtime is None:
+            raise BrokerError("a broker can be restarted only by the process that started it")
+        if (failure := self.failure()) is not None:
+            raise BrokerStopped(failure)
+        return self._process, self._runtime
+
+    def pause(self) -> None:
+        """Freeze Kafka: its port accepts connections and nobody answers (SIGSTOP)."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused Kafka go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self._process is None or self._process.poll() is not None:
+            raise BrokerError("the embedded broker does not run")
+        signal_command(self._process.pid, number)
 
     def failure(self) -> str | None:
         """None while the process runs or after `stop`, else the last lines of its log."""
         if self._process is None:
             return "the embedded broker has not been started"
-        if self._stopped or (status := self._process.poll()) is None:
+        if self._restarting or self._stopped or (status := self._process.poll()) is None:
             return None
         return f"Kafka ended with status {status}; its log ({self.log_path}) ends:\n{self._log_end()}"
 
@@ -258,7 +360,18 @@ class EmbeddedBroker:
         """Call ``callback()`` from a daemon thread when the process has ended, asked to or not."""
         if self._process is None:
             raise BrokerError("the embedded broker has not been started")
-        self._process.on_exit(lambda _status: callback())
+        self._callbacks.append(callback)
+        self._tell_at_the_end(callback)
+
+    def _tell_at_the_end(self, callback: Callable[[], None]) -> None:
+        process = self._process
+        assert process is not None
+
+        def tell(_status: int) -> None:
+            if self._process is process and not self._restarting:
+                callback()
+
+        process.on_exit(tell)
 
     def describe(self) -> str:
         """One line for a report header."""
@@ -276,6 +389,7 @@ class EmbeddedBroker:
             "bootstrap_servers": self.connection.bootstrap_servers,
             "version": self.version,
             "home": str(self.home),
+            "data_dir": str(self._options.data_dir) if self._options.data_dir else None,
             "process": dict(self._process.record()),
             "training": asdict(self._training) if self._training else None,
         }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_eng5.brokers.cache import clear_disk_errors, require_space
 
-__all__ = ["make_home", "sweep_homes"]
+__all__ = ["is_free", "make_home", "sweep_homes"]
 
 _PREFIX = "eng5-kafka-"
 _ROOM = 100_000_000
@@ -43,14 +43,15 @@ def sweep_homes(work_dir: Path | None) -> None:
 
 
 def _sweep(path: Path) -> None:
-    if path.is_dir() and _is_free(path):
+    if path.is_dir() and is_free(path / "data"):
         shutil.rmtree(path, ignore_errors=True)
     elif path.suffix == ".log" and not path.with_suffix("").exists():
         path.unlink()
 
 
-def _is_free(home: Path) -> bool:
-    lock = home / "data" / ".lock"
+def is_free(data_dir: Path) -> bool:
+    """Whether no Kafka holds its own lock on that storage."""
+    lock = data_dir / ".lock"
     if not lock.exists():
         return True
     with lock.open("r+") as file:

@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Iterator
 
-__all__ = ["LOOPBACK", "can_be_bound", "reserve_ports"]
+__all__ = ["LOOPBACK", "hold_port", "reserve_ports"]
 
 LOOPBACK = "127.0.0.1"
 
@@ -22,22 +22,27 @@ def reserve_ports(count: int) -> Iterator[list[int]]:
     Elsewhere the flag does not work this way and the ports are let go at once.
     """
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            each.bind((LOOPBACK, 0))
-        ports = [each.getsockname()[1] for each in sockets]
+        ports = [_bind(stack, 0) for _ in range(count)]
         if not sys.platform.startswith("linux"):
             stack.close()
         yield ports
 
 
-def can_be_bound(port: int) -> bool:
-    """Whether nobody listens on that port of 127.0.0.1 right now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
+@contextlib.contextmanager
+def hold_port(port: int) -> Iterator[int]:
+    """The same for a port known before; OSError when somebody has it.
+
+    It also keeps clients that try to connect meanwhile from being given that very port for their own end.
+    """
+    with contextlib.ExitStack() as stack:
+        _bind(stack, port)
+        if not sys.platform.startswith("linux"):
+            stack.close()
+        yield port
+
+
+def _bind(stack: contextlib.ExitStack, port: int) -> int:
+    each = stack.enter_context(socket.socket())
+    each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    each.bind((LOOPBACK, port))
+    return int(each.getsockname()[1])

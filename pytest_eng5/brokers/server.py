@@ -17,9 +17,11 @@ from pytest_eng5.brokers.errors import OTHER_WAYS, BrokerError, BrokerStopped
 from pytest_eng5.brokers.jars import KafkaJars
 from pytest_eng5.brokers.java import Java
 from pytest_eng5.brokers.ports import LOOPBACK
+from pytest_eng5.errors import UsageError
 
 __all__ = [
     "JVM_FLAGS",
+    "check_overrides",
     "class_path_text",
     "format_storage",
     "java_command",
@@ -39,8 +41,27 @@ _JAVA_VARIABLES = (
     "_JAVA_OPTIONS",
 )
 _NODE_ID = 1
+_DECIDED = {
+    *("process.roles", "node.id", "broker.id", "log.dir", "log.dirs", "metadata.log.dir"),
+    *("listeners", "advertised.listeners", "listener.security.protocol.map", "inter.broker.listener.name"),
+    *("controller.listener.names", "controller.quorum.voters", "controller.quorum.bootstrap.servers"),
+}
 _FORMAT_SECONDS = 120.0
 _LOG_LEVEL = "warn"
+
+
+def check_overrides(properties: Mapping[str, str]) -> None:
+    """Refuse overrides of what makes the node this one: its address, its folder, its parts.
+
+    Raises:
+        UsageError: Naming the properties.
+    """
+    refused = sorted(set(properties) & _DECIDED)
+    if refused:
+        raise UsageError(
+            f"the embedded broker decides {', '.join(refused)} itself",
+            fix="leave it out; port, data_dir and security are options of their own",
+        )
 
 
 def server_properties(

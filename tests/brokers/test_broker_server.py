@@ -24,7 +24,7 @@ from pytest_eng5.brokers.cache import clear_disk_errors, exclusive, require_spac
 from pytest_eng5.brokers.home import make_home, sweep_homes
 from pytest_eng5.brokers.jars import KafkaJars, fetched_jars
 from pytest_eng5.brokers.java import Java, find_java
-from pytest_eng5.brokers.ports import can_be_bound, reserve_ports
+from pytest_eng5.brokers.ports import hold_port, reserve_ports
 from pytest_eng5.brokers.server import (
     JVM_FLAGS,
     class_path_text,
@@ -261,17 +261,23 @@ class TestPorts:
             server.bind(("127.0.0.1", port))
 
     def test_a_listener_is_noticed(self):
-        with socket.socket() as server:
-            server.bind(("127.0.0.1", 0))
-            server.listen()
-            assert not can_be_bound(server.getsockname()[1])
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            pytest.raises(OSError, match="in use"),
+            hold_port(server.getsockname()[1]),
+        ):
+            pass
 
-    def test_a_port_let_go_is_free_again(self):
-        with socket.socket() as server:
-            server.bind(("127.0.0.1", 0))
-            server.listen()
-            port = server.getsockname()[1]
-        assert can_be_bound(port)
+    @linux_only
+    def test_a_port_held_is_free_for_its_server_only(self):
+        with reserve_ports(1) as (port,):
+            pass
+        with hold_port(port) as held, socket.socket() as other:
+            assert held == port
+            with pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", port))
+            with socket.create_server(("127.0.0.1", port)):  # SO_REUSEADDR, as Java does it
+                pass
 
 
 class TestHomes:
