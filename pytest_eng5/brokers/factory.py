@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_eng5.brokers.container import ContainerBroker
 from pytest_eng5.brokers.embedded import EmbeddedBroker
 from pytest_eng5.brokers.external import ExternalBroker
 from pytest_eng5.brokers.model import KINDS, Broker, BrokerKind, BrokerOptions
@@ -36,13 +37,7 @@ def create_broker(options: BrokerOptions) -> Broker:
     kind = resolve_kind(options.kind, options.bootstrap_servers)
     if kind == "external":
         return ExternalBroker(options)
-    if kind == "embedded":
-        return EmbeddedBroker(options)
-    raise UsageError(
-        "the broker kind 'container' is not supported yet",
-        fix="use --eng5-broker embedded, or start the container yourself and give "
-        "--eng5-broker external --eng5-bootstrap-servers HOST:PORT",
-    )
+    return EmbeddedBroker(options) if kind == "embedded" else ContainerBroker(options)
 
 
 def attach(record: Mapping[str, Any], options: BrokerOptions | None = None) -> Broker:
@@ -54,6 +49,8 @@ def attach(record: Mapping[str, Any], options: BrokerOptions | None = None) -> B
     """
     if record["kind"] == "embedded":
         return EmbeddedBroker.attach(record)
+    if record["kind"] == "container":
+        return ContainerBroker.attach(record)
     if record["kind"] != "external":
         raise UsageError(f"no broker of kind {record['kind']!r} can be attached")
     return ExternalBroker(

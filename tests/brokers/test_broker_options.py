@@ -26,6 +26,7 @@ from pytest_eng5.brokers import (
     resolve_kind,
 )
 from pytest_eng5.brokers import errors as errors_module
+from pytest_eng5.brokers.container import ContainerBroker
 from pytest_eng5.errors import InfrastructureError, UsageError
 
 
@@ -53,15 +54,10 @@ class TestFactory:
     def test_each_kind_has_its_class(self):
         assert isinstance(create_broker(BrokerOptions()), EmbeddedBroker)
         assert isinstance(create_broker(BrokerOptions(kind="embedded")), EmbeddedBroker)
+        assert isinstance(create_broker(BrokerOptions(kind="container")), ContainerBroker)
         assert isinstance(
             create_broker(BrokerOptions(kind="external", bootstrap_servers="h:1")), ExternalBroker
         )
-
-    def test_container_is_known_but_not_built(self):
-        with pytest.raises(UsageError, match="'container' is not supported yet") as caught:
-            create_broker(BrokerOptions(kind="container"))
-        assert "--eng5-broker embedded" in str(caught.value)
-        assert "--eng5-broker external --eng5-bootstrap-servers HOST:PORT" in str(caught.value)
 
     def test_external_without_servers_is_a_mistake_of_use(self):
         with pytest.raises(UsageError, match="needs its bootstrap servers"):
@@ -75,7 +71,7 @@ class TestFactory:
         with pytest.raises(UsageError, match="'spaceship'"):
             attach({"kind": "spaceship"})
 
-    @pytest.mark.parametrize("cls", [EmbeddedBroker, ExternalBroker])
+    @pytest.mark.parametrize("cls", [EmbeddedBroker, ExternalBroker, ContainerBroker])
     def test_each_class_has_all_that_a_broker_needs(self, cls):
         needed = {name for name in vars(Broker) if not name.startswith("_")}
         assert needed == {
