@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_eng5.errors import Eng5Error, InfrastructureError
 
-__all__ = ["BrokerLost", "PipelineError", "PublishRefused", "ServiceError", "StartupFailed"]
+__all__ = ["BrokerLost", "NotYet", "PipelineError", "PublishRefused", "ServiceError", "StartupFailed"]
 
 
 class PipelineError(InfrastructureError):
@@ -15,6 +15,10 @@ class PipelineError(InfrastructureError):
 
 class StartupFailed(PipelineError):
     """The pipeline did not get as far as being ready."""
+
+
+class NotYet(StartupFailed):
+    """Something that the pipeline needs is not there; it may come up later."""
 
 
 class BrokerLost(PipelineError):

@@ -77,6 +77,11 @@ class HttpServer:
         self._task = asyncio.create_task(self._server.serve([self._listener]))
         await self._server.accepting.wait()
 
+    async def wait(self) -> None:
+        """Return when the service has ended."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
     async def stop(self) -> None:
         """End the service; requests under way get a second."""
         if self._task is None:

@@ -15,12 +15,14 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from pytest_eng5.pipeline.errors import BrokerLost, StartupFailed
+from pytest_eng5.pipeline.errors import BrokerLost, NotYet, StartupFailed
 from pytest_eng5.pipeline.logs import service_logger
 
 __all__ = ["BrokerWatch", "KafkaOptions", "TopicSpec", "ensure_topics"]
 
 _TOPIC_ALREADY_EXISTS = 36
+_MAY_PASS = frozenset({7, 15, 38, 41})
+"""Timeout, no coordinator, no broker registered for a replica, no controller: a cluster that just starts."""
 _PROBE_TIMEOUT = 3.0
 _LEADER_TIMEOUT = 15.0
 
@@ -67,12 +69,13 @@ async def ensure_topics(
     """Create the topics that are missing and wait until all of them have leaders.
 
     Raises:
-        StartupFailed: A topic is missing and may not or cannot be created, or has no leader in time.
+        StartupFailed: A topic cannot be created.
+        NotYet: A topic is missing and may not be created, or has no leader in time.
     """
     wanted = {topic.name: topic for topic in topics}
     missing = sorted(set(wanted) - set(await admin.list_topics()))
     if missing and not create:
-        raise StartupFailed(
+        raise NotYet(
             f"the broker lacks {len(missing)} of {len(wanted)} topics: {', '.join(missing)}",
             fix="create them, or start without --no-create-topics",
         )
@@ -81,7 +84,7 @@ async def ensure_topics(
     deadline = time.monotonic() + _LEADER_TIMEOUT
     while waiting := await _without_leader(admin, list(wanted)):
         if time.monotonic() > deadline:
-            raise StartupFailed(f"no partition leader after {_LEADER_TIMEOUT:g} s", where=", ".join(waiting))
+            raise NotYet(f"no partition leader after {_LEADER_TIMEOUT:g} s", where=", ".join(waiting))
         await asyncio.sleep(0.05)  # the broker offers nothing to wait on
 
 
@@ -90,7 +93,8 @@ async def _create(admin: AIOKafkaAdminClient, topics: Iterable[TopicSpec]) -> No
     answer = await admin.create_topics(made)
     for name, code, *message in answer.topic_errors:
         if code not in (0, _TOPIC_ALREADY_EXISTS):
-            raise StartupFailed(
+            refused = NotYet if code in _MAY_PASS else StartupFailed
+            raise refused(
                 f"the broker refuses to create the topic: {message[0] if message else f'error {code}'}",
                 where=name,
                 fix="create the topic yourself, or allow this client to create topics",

@@ -1,19 +1,17 @@
-"""Puts the three services together in one event loop, starts them and ends them."""
+"""Puts the services of one process together in one event loop, starts them and ends them."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
-from pytest_eng5.contracts import PIPELINE_EVENTS, ProcessingEvent, topic_names
+from pytest_eng5.pipeline.broker import Broker
 from pytest_eng5.pipeline.cj.app import cj_app
 from pytest_eng5.pipeline.cj.clients import ContentClient, ProviderClient
 from pytest_eng5.pipeline.cj.consumer import CJConsumer
@@ -22,39 +20,77 @@ from pytest_eng5.pipeline.cj.service import CJService
 from pytest_eng5.pipeline.cj.workflow import Services
 from pytest_eng5.pipeline.content.app import content_app
 from pytest_eng5.pipeline.content.store import MemoryStore
-from pytest_eng5.pipeline.errors import PipelineError, StartupFailed
+from pytest_eng5.pipeline.errors import PipelineError
 from pytest_eng5.pipeline.http import HttpServer
-from pytest_eng5.pipeline.kafka import BrokerWatch, KafkaOptions, TopicSpec, ensure_topics
+from pytest_eng5.pipeline.kafka import KafkaOptions
 from pytest_eng5.pipeline.logs import service_logger
-from pytest_eng5.pipeline.provider.app import provider_app
-from pytest_eng5.pipeline.provider.archive import PromptArchive
-from pytest_eng5.pipeline.provider.queue import ComparisonQueue
-from pytest_eng5.pipeline.provider.simulations import SimulationBook
-from pytest_eng5.pipeline.publisher import Publisher
+from pytest_eng5.pipeline.provider.archive import HttpArchive, PromptArchive, StoreArchive
+from pytest_eng5.pipeline.provider.service import ProviderService
 from pytest_eng5.pipeline.settings import CJSettings, LLMProviderSettings
+from pytest_eng5.pipeline.startup import Startup, check_content_service, check_provider_service
+from pytest_eng5.pipeline.topics import event_topics
 
-__all__ = ["Pipeline", "ServeOptions"]
+__all__ = ["SERVICES", "Pipeline", "ServeOptions"]
 
+SERVICES = ("content", "cj", "llm")
 _STOP_TIMEOUT = 1.0
 _log = service_logger("pipeline")
 
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """What the command line decides; port 0 is a free port."""
+    """What the command line decides; port 0 is a free port.
 
-    kafka: KafkaOptions
+    Attributes:
+        kafka: The broker; ``None`` where only the content service runs, which needs none.
+        services: Which of `SERVICES` run in this process.
+        content_url: The content service, where it runs elsewhere.
+        llm_url: The LLM provider service, where it runs elsewhere.
+        partitions: Of the topics that are created.
+        create_topics: Whether missing topics are created.
+        patience: Seconds to wait at the start for the broker and the services that run elsewhere.
+        worker_id: Name of this process in logs and metrics.
+    """
+
+    kafka: KafkaOptions | None
+    services: frozenset[str] = frozenset(SERVICES)
     host: str = "127.0.0.1"
     content_port: int = 0
     cj_port: int = 0
     llm_port: int = 0
+    content_url: str | None = None
+    llm_url: str | None = None
+    partitions: int = 3
+    create_topics: bool = True
+    patience: float = 0.0
+    worker_id: str = "pipeline"
+
+
+@dataclass(slots=True)
+class _Running:
+    """What runs in the process so far: servers, what to start after the broker, and endless work by name."""
+
+    stack: AsyncExitStack
+    startup: Startup
+    http: httpx.AsyncClient
+    broker: Broker | None
+    store: MemoryStore
+    tasks: asyncio.TaskGroup
+    servers: list[HttpServer]
+    starts: list[Callable[[], Awaitable[None]]]
+    stops: list[Callable[[], Coroutine[Any, Any, None]]]
+    works: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]
+
+    def not_ready(self) -> str | None:
+        """Why nothing that needs the others can work at the moment."""
+        return self.startup.problem or (None if self.broker is None else self.broker.problem)
 
 
 class Pipeline:
-    """The three services.
+    """The services of one process.
 
     Args:
-        options: Addresses.
+        options: What runs here, and addresses.
         cj: Settings of the CJ service.
         provider: Settings of the LLM provider service.
     """
@@ -80,71 +116,122 @@ class Pipeline:
             raise next(_leaves(group)) from group
 
     async def _run(self, stack: AsyncExitStack, announce: Callable[[dict[str, Any]], None]) -> None:
-        options, kafka = self._options, self._options.kafka
-        admin = AIOKafkaAdminClient(**kafka.client_arguments("eng5-pipeline-admin"))
-        publisher = Publisher(kafka)
-        await self._connect(stack, admin, publisher)
-        watch = BrokerWatch(admin, kafka)
+        options = self._options
+        running = _Running(
+            stack=stack,
+            startup=Startup(options.patience),
+            http=await stack.enter_async_context(_client()),
+            broker=None if options.kafka is None else Broker(options.kafka),
+            store=MemoryStore(),
+            tasks=asyncio.TaskGroup(),
+            servers=[],
+            starts=[],
+            stops=[],
+            works=[],
+        )
+        urls = self._assemble(running)
+        stack.push_async_callback(_stop_all, running.servers)
+        for server in running.servers:
+            await server.start()
+        await self._connect(running)
         # Entered last and so left first: no task outlives what it works with.
-        tasks = asyncio.TaskGroup()
+        await stack.enter_async_context(running.tasks)
+        for name, work in [*running.works, *((f"server at {s.url}", s.wait) for s in running.servers)]:
+            running.tasks.create_task(_endless(name, work()))
+        if "cj" in options.services:
+            running.tasks.create_task(asyncio.to_thread(load_choix))
+        running.startup.done()
+        announce({**urls, "pid": os.getpid()})
 
-        store = MemoryStore()
-        content = HttpServer(content_app(store), options.host, options.content_port)
-        content_url = f"{content.url}/v1/content"
-        book = SimulationBook()
-        archive = PromptArchive(store if self._provider.store_prompts else None)
-        queue = ComparisonQueue(self._provider, book, publisher, archive)
-        callback_topic = publisher.topic(ProcessingEvent.LLM_COMPARISON_RESULT)
-        llm_app = provider_app(queue, book, callback_topic, lambda: watch.problem)
-        llm = HttpServer(llm_app, options.host, options.llm_port)
+    def _assemble(self, running: _Running) -> dict[str, str | None]:
+        """Make what runs here, each on its port; returns all addresses, ``None`` where nobody knows one."""
+        options = self._options
+        content_url, llm_url, cj_url = options.content_url, options.llm_url, None
+        if "content" in options.services:
+            server = HttpServer(content_app(running.store), options.host, options.content_port)
+            running.servers.append(server)
+            content_url = f"{server.url}/v1/content"
+        if "llm" in options.services:
+            llm_url = self._add_provider(running)
+        if "cj" in options.services:
+            assert content_url is not None
+            assert llm_url is not None
+            cj_url = self._add_cj(running, content_url, llm_url)
+        return {"content_url": content_url, "cj_url": cj_url, "llm_url": llm_url}
 
-        http = await stack.enter_async_context(_client())
+    def _add_provider(self, running: _Running) -> str:
+        options = self._options
+        assert running.broker is not None
+        provider = ProviderService(
+            self._provider, running.broker, self._archive(running), running.not_ready, options.worker_id
+        )
+        server = HttpServer(provider.app, options.host, options.llm_port)
+        running.servers.append(server)
+        running.starts.append(provider.start)
+        running.stops.append(provider.stop)
+        running.works.extend(provider.works)
+        return server.url
+
+    def _archive(self, running: _Running) -> PromptArchive | None:
+        if not self._provider.store_prompts:
+            return None
+        if "content" in self._options.services:
+            return StoreArchive(running.store)
+        assert self._options.content_url is not None
+        return HttpArchive(running.http, self._options.content_url)
+
+    def _add_cj(self, running: _Running, content_url: str, llm_url: str) -> str:
+        options, broker = self._options, running.broker
+        assert broker is not None
         services = Services(
             settings=self._cj,
-            content=ContentClient(http, content_url, self._cj),
-            provider=ProviderClient(http, llm.url, self._cj),
-            publisher=publisher,
-            topic_prefix=kafka.topic_prefix,
+            content=ContentClient(running.http, content_url, self._cj),
+            provider=ProviderClient(running.http, llm_url, self._cj),
+            publisher=broker.publisher,
+            topic_prefix=broker.options.topic_prefix,
         )
-        service = CJService(services, tasks)
-        consumer = CJConsumer(kafka, self._cj.session_timeout_ms)
-        cj = HttpServer(cj_app(service, consumer, watch), options.host, options.cj_port)
+        service = CJService(services, running.tasks)
+        consumer = CJConsumer(broker.options, self._cj.session_timeout_ms)
+        server = HttpServer(cj_app(service, consumer, running.not_ready), options.host, options.cj_port)
+        running.servers.append(server)
+        running.starts.append(consumer.start)
+        running.stops.append(consumer.stop)
+        running.works.append(("Kafka consumer", lambda: consumer.run(service.handle)))
+        return server.url
 
-        servers = (content, llm, cj)
-        stack.push_async_callback(_stop_all, servers)
-        for server in servers:
-            await server.start()
-        stack.push_async_callback(_bounded, consumer.stop)
-        await consumer.start()
-        await stack.enter_async_context(tasks)
-        for name, work in (
-            ("watch over the broker", watch.run()),
-            ("comparison queue", queue.run()),
-            ("Kafka consumer", consumer.run(service.handle)),
-        ):
-            tasks.create_task(_endless(name, work))
-        tasks.create_task(asyncio.to_thread(load_choix))
-        announce({"content_url": content_url, "cj_url": cj.url, "llm_url": llm.url, "pid": os.getpid()})
+    async def _connect(self, running: _Running) -> None:
+        """Wait for the broker and the services elsewhere, then start what works with them."""
+        options, startup, broker = self._options, running.startup, running.broker
+        if broker is None:
+            return
+        topics = event_topics(options.services, broker.options.topic_prefix, options.partitions)
+        running.stack.push_async_callback(_bounded, broker.stop)
+        await startup.wait_for(
+            "the Kafka broker", lambda: broker.connect(topics, create=options.create_topics)
+        )
+        await self._await_services(running)
+        for start, stop in zip(running.starts, running.stops, strict=True):
+            running.stack.push_async_callback(_bounded, stop)
+            await start()
+        running.works.append(("watch over the broker", broker.watch))
 
-    async def _connect(self, stack: AsyncExitStack, admin: AIOKafkaAdminClient, publisher: Publisher) -> None:
-        try:
-            stack.push_async_callback(_bounded, admin.close)
-            await admin.start()
-            names = topic_names(PIPELINE_EVENTS, self._options.kafka.topic_prefix)
-            await ensure_topics(admin, map(TopicSpec, names))
-            stack.push_async_callback(_bounded, publisher.stop)
-            await publisher.start()
-        except (KafkaError, OSError) as error:
-            raise StartupFailed(
-                f"the Kafka broker cannot be used: {error}",
-                where=self._options.kafka.bootstrap_servers,
-                fix="start a broker there (eng5 kafka run) or pass --bootstrap-servers",
-            ) from None
+    async def _await_services(self, running: _Running) -> None:
+        options, http = self._options, running.http
+        content_url, llm_url = options.content_url, options.llm_url
+        needs_content = "cj" in options.services or self._provider.store_prompts
+        if content_url is not None and needs_content:
+            await running.startup.wait_for(
+                "the content service", lambda: check_content_service(http, content_url)
+            )
+        if llm_url is not None and "cj" in options.services:
+            await running.startup.wait_for(
+                "the LLM provider service", lambda: check_provider_service(http, llm_url)
+            )
 
 
 def _client() -> httpx.AsyncClient:
-    # Loopback only: no proxy from the environment, and few connections, since the client looks at each of
-    # them for every request.
+    # No proxy from the environment, and few connections, since the client looks at each of them for every
+    # request.
     limits = httpx.Limits(max_connections=8, max_keepalive_connections=8)
     return httpx.AsyncClient(limits=limits, trust_env=False)
 

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pytest_eng5.contracts import LLMComparisonRequest
-from pytest_eng5.pipeline.cj import clients
+from pytest_eng5.pipeline import attempts
 from pytest_eng5.pipeline.cj.clients import ContentClient, ProviderClient, SubmissionRefused
 from pytest_eng5.pipeline.errors import ServiceError, StartupFailed
 from pytest_eng5.pipeline.http import HttpServer, health_routes, route, service_app
@@ -29,7 +29,7 @@ REQUEST = LLMComparisonRequest(
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clients, "_PAUSES", (0.01,))
+    monkeypatch.setattr(attempts, "_PAUSES", (0.01,))
 
 
 class Scripted:

@@ -231,7 +231,12 @@ def test_a_refusal_does_not_repeat_the_prompt(pipeline: Any, llm: str, http: htt
 
 def test_mock_mode(llm: str, http: httpx.Client) -> None:
     answer = http.get(f"{llm}/admin/mock-mode").json()
-    assert answer == {"use_mock_llm": True, "mock_mode": "default", "default_provider": "mock"}
+    assert answer == {
+        "use_mock_llm": True,
+        "mock_mode": "default",
+        "default_provider": "mock",
+        "simulations": "/admin/simulations",
+    }
     assert http.get(f"{llm}/api/v1/admin/mock-mode").status_code == 404
 
 

@@ -13,11 +13,12 @@ import pytest
 from pytest_eng5.contracts import EventEnvelope, LLMComparisonRequest, ProcessingEvent
 from pytest_eng5.pipeline.content.store import MemoryStore
 from pytest_eng5.pipeline.errors import BrokerLost, PublishRefused, ServiceError
-from pytest_eng5.pipeline.provider import queue as queue_module
-from pytest_eng5.pipeline.provider.archive import PromptArchive
+from pytest_eng5.pipeline.provider import processing
+from pytest_eng5.pipeline.provider.archive import StoreArchive
 from pytest_eng5.pipeline.provider.callbacks import QueuedComparison
 from pytest_eng5.pipeline.provider.judge import Simulation
-from pytest_eng5.pipeline.provider.queue import ComparisonQueue
+from pytest_eng5.pipeline.provider.processing import Processor
+from pytest_eng5.pipeline.provider.queue import MemoryQueue
 from pytest_eng5.pipeline.provider.simulations import SimulationBook
 from pytest_eng5.pipeline.settings import LLMProviderSettings
 
@@ -71,7 +72,9 @@ class Bench:
         self.store = MemoryStore()
         self.book = SimulationBook()
         settings_ = LLMProviderSettings(**settings)
-        self.queue = ComparisonQueue(settings_, self.book, self.outbox, PromptArchive(self.store))  # type: ignore[arg-type]
+        archive = StoreArchive(self.store)
+        processor = Processor(settings_, self.book, self.outbox, archive)  # type: ignore[arg-type]
+        self.queue = MemoryQueue(settings_, processor)
 
     async def _until(self, count: int) -> None:
         while len(self.outbox.callbacks) < count:
@@ -83,7 +86,7 @@ class Bench:
 
         async def run() -> None:
             for each in items:
-                self.queue.put(each)
+                await self.queue.put(each)
             worker = asyncio.create_task(self.queue.run())
             waiting: Awaitable[None] = self._until(len(items) if callbacks is None else callbacks)
             done = asyncio.ensure_future(waiting)
@@ -102,11 +105,11 @@ class Bench:
 
 def test_a_full_queue_refuses() -> None:
     bench = Bench(queue_max_size=2)
-    bench.queue.put(item())
-    bench.queue.put(item())
+    for _ in range(2):
+        asyncio.run(bench.queue.put(item()))
     assert bench.queue.depth == 2
     with pytest.raises(ServiceError) as caught:
-        bench.queue.put(item())
+        asyncio.run(bench.queue.put(item()))
     assert (caught.value.code, caught.value.status) == ("LLM_QUEUE_FULL", 503)
 
 
@@ -175,7 +178,7 @@ def test_an_unexpected_error_is_an_error_callback_without_its_text(monkeypatch: 
     def broken(*_: object) -> None:
         raise RuntimeError("the prompt was: secret")
 
-    monkeypatch.setattr(queue_module, "simulated_judgement", broken)
+    monkeypatch.setattr(processing, "simulated_judgement", broken)
     bench = Bench()
     bench.book.register("batch", simulation())
     (answer,) = bench.work(item())

@@ -7,18 +7,15 @@ from starlette.applications import Starlette
 from pytest_eng5.pipeline.cj.consumer import CJConsumer
 from pytest_eng5.pipeline.cj.events import SERVICE
 from pytest_eng5.pipeline.cj.service import CJService
-from pytest_eng5.pipeline.http import health_routes, service_app
-from pytest_eng5.pipeline.kafka import BrokerWatch
+from pytest_eng5.pipeline.http import Readiness, health_routes, service_app
 
 __all__ = ["cj_app"]
 
 
-def cj_app(service: CJService, consumer: CJConsumer, watch: BrokerWatch) -> Starlette:
-    """The service: ready only while its consumer has partitions and positions and the broker answers."""
+def cj_app(service: CJService, consumer: CJConsumer, not_ready: Readiness) -> Starlette:
+    """The service: ready only while its consumer has partitions and positions and ``not_ready`` agrees."""
 
-    def not_ready() -> str | None:
-        return watch.problem or consumer.not_ready()
+    def problem() -> str | None:
+        return not_ready() or consumer.not_ready()
 
-    return service_app(
-        SERVICE, health_routes(SERVICE, not_ready, lambda: {"running_batches": service.running})
-    )
+    return service_app(SERVICE, health_routes(SERVICE, problem, lambda: {"running_batches": service.running}))

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-
 import httpx
 
 from pytest_eng5.contracts import LLMComparisonRequest
+from pytest_eng5.pipeline.attempts import with_attempts
 from pytest_eng5.pipeline.errors import ServiceError
 from pytest_eng5.pipeline.settings import CJSettings
 
 __all__ = ["ContentClient", "ProviderClient", "SubmissionRefused"]
 
-_PAUSES = (1.0, 4.0, 10.0, 30.0)
 _JSON = {"content-type": "application/json"}
 
 
 class SubmissionRefused(ServiceError):
     """The LLM provider service will never accept this comparison, and so none of its batch."""
-
-
-async def _with_attempts(
-    call: Callable[[], Awaitable[httpx.Response]], attempts: int, code: str
-) -> httpx.Response:
-    """Call until the answer is no transient failure; pauses between the attempts.
-
-    Raises:
-        ServiceError: The last attempt got no answer, or 429 or 5xx.
-    """
-    problem = ""
-    for attempt in range(attempts):
-        if attempt:
-            await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES)) - 1])
-        try:
-            response = await call()
-        except httpx.TransportError as error:
-            problem = type(error).__name__
-            continue
-        if response.status_code != 429 and response.status_code < 500:
-            return response
-        problem = f"status {response.status_code}"
-    raise ServiceError(code, f"no usable answer in {attempts} attempts ({problem})")
 
 
 class ContentClient:
@@ -66,7 +40,7 @@ class ContentClient:
             ServiceError: It cannot be fetched (``CONTENT_SERVICE_ERROR``), or is blank or no UTF-8
                 (``INVALID_RESPONSE``).
         """
-        response = await _with_attempts(
+        response = await with_attempts(
             lambda: self._http.get(f"{self._url}/{storage_id}", timeout=self._timeout),
             self._attempts,
             "CONTENT_SERVICE_ERROR",
@@ -109,7 +83,7 @@ class ProviderClient:
             ServiceError: ``LLM_PROVIDER_SERVICE_ERROR`` after all attempts.
         """
         body = request.model_dump_json(exclude_none=True)
-        response = await _with_attempts(
+        response = await with_attempts(
             lambda: self._http.post(self._url, content=body, headers=_JSON, timeout=self._timeout),
             self._attempts,
             "LLM_PROVIDER_SERVICE_ERROR",

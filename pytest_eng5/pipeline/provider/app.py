@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,14 +17,19 @@ from pytest_eng5.pipeline.provider.callbacks import SERVICE, QueuedComparison
 from pytest_eng5.pipeline.provider.judge import Simulation
 from pytest_eng5.pipeline.provider.manifest import DEFAULT_MODELS, PROVIDERS, model_list
 from pytest_eng5.pipeline.provider.queue import ComparisonQueue
-from pytest_eng5.pipeline.provider.simulations import SimulationBook
 
 __all__ = ["provider_app"]
 
 _AVAILABLE = "mock"
-_MOCK_MODE = {"use_mock_llm": True, "mock_mode": "default", "default_provider": _AVAILABLE}
+_MOCK_MODE = {
+    "use_mock_llm": True,
+    "mock_mode": "default",
+    "default_provider": _AVAILABLE,
+    "simulations": "/admin/simulations",
+}
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+Register = Callable[[str, Simulation], Awaitable[None]]
 
 
 async def _body(request: Request, model: type[ModelT]) -> ModelT:
@@ -72,13 +78,13 @@ def _provider_state(name: str, total: int) -> dict[str, Any]:
 
 
 def provider_app(
-    queue: ComparisonQueue, book: SimulationBook, callback_topic: str, not_ready: Readiness
+    queue: ComparisonQueue, register_simulation: Register, callback_topic: str, not_ready: Readiness
 ) -> Starlette:
     """The service.
 
     Args:
         queue: Where accepted comparisons go.
-        book: Where simulations are registered.
+        register_simulation: Makes a simulation known, to every worker, before it returns.
         callback_topic: The only topic that callbacks may go to.
         not_ready: Why the service cannot work at the moment.
     """
@@ -89,7 +95,7 @@ def provider_app(
         body = await _body(request, LLMComparisonRequest)
         _check(body, callback_topic)
         item = QueuedComparison(body)
-        queue.put(item)
+        await queue.put(item)
         accepted += 1
         answer = LLMQueuedResponse(
             queue_id=str(item.queue_id), message="the comparison is queued", estimated_wait_minutes=0
@@ -97,7 +103,7 @@ def provider_app(
         return JSONResponse(answer.model_dump(), status_code=202)
 
     async def register(request: Request) -> Response:
-        book.register(request.path_params["batch_id"], await _body(request, Simulation))
+        await register_simulation(request.path_params["batch_id"], await _body(request, Simulation))
         return Response(status_code=204)
 
     async def providers(_: Request) -> Response:

@@ -38,16 +38,23 @@ _UNATTRIBUTED: Provider = "openai"
 
 @dataclass(frozen=True, slots=True)
 class QueuedComparison:
-    """A comparison that was accepted; ``correlation_id`` falls back to the queue id."""
+    """A comparison that was accepted.
+
+    Attributes:
+        queue_id: Becomes the callback's request id.
+        started: Monotonic seconds of its acceptance.
+        attempt: How often the same was asked before; ``None`` where whoever judges it counts.
+    """
 
     request: LLMComparisonRequest
     queue_id: UUID = field(default_factory=uuid4)
     requested_at: datetime = field(default_factory=utc_now)
     started: float = field(default_factory=time.monotonic)
+    attempt: int | None = None
 
     @property
     def correlation_id(self) -> UUID:
-        """The caller's id of the comparison."""
+        """The caller's id of the comparison; falls back to the queue id."""
         return self.request.correlation_id or self.queue_id
 
     @property

@@ -1,55 +1,53 @@
-"""The queue of accepted comparisons and the workers that take them to the judge."""
+"""The queue of accepted comparisons: what every queue offers, and the one in memory."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
-from pytest_eng5.contracts import LLMComparisonResultV1, ProcessingEvent
-from pytest_eng5.pipeline.errors import PipelineError, PublishRefused, ServiceError
-from pytest_eng5.pipeline.logs import service_logger
-from pytest_eng5.pipeline.provider import callbacks
-from pytest_eng5.pipeline.provider.archive import PromptArchive
-from pytest_eng5.pipeline.provider.callbacks import SERVICE, QueuedComparison
-from pytest_eng5.pipeline.provider.judge import (
-    Judgement,
-    default_judgement,
-    fails,
-    labelled_prompt,
-    simulated_judgement,
-)
-from pytest_eng5.pipeline.provider.simulations import SimulationBook
-from pytest_eng5.pipeline.publisher import Publisher
+from pytest_eng5.pipeline.errors import ServiceError
+from pytest_eng5.pipeline.provider.callbacks import QueuedComparison
+from pytest_eng5.pipeline.provider.processing import Processor
 from pytest_eng5.pipeline.settings import LLMProviderSettings
 
-__all__ = ["ComparisonQueue"]
-
-_log = service_logger(SERVICE)
+__all__ = ["ComparisonQueue", "MemoryQueue"]
 
 
-class ComparisonQueue:
+class ComparisonQueue(Protocol):
+    """Where accepted comparisons wait for the judge."""
+
+    async def put(self, item: QueuedComparison) -> None:
+        """Queue a comparison; it has been accepted when this returns.
+
+        Raises:
+            ServiceError: ``LLM_QUEUE_FULL``, or why it cannot be accepted now.
+        """
+        ...
+
+    @property
+    def depth(self) -> int:
+        """Comparisons that wait, as far as this process knows."""
+        ...
+
+    async def run(self) -> None:
+        """Work for ever."""
+        ...
+
+
+class MemoryQueue:
     """A bounded queue, emptied by a bounded number of workers, first come first served.
 
     Args:
-        settings: Sizes and the mock's numbers.
-        book: The registered simulations.
-        publisher: Where callbacks and telemetry go.
-        archive: Keeps the exact prompts that the provider gets.
+        settings: Sizes.
+        processor: Answers the comparisons.
     """
 
-    def __init__(
-        self,
-        settings: LLMProviderSettings,
-        book: SimulationBook,
-        publisher: Publisher,
-        archive: PromptArchive,
-    ) -> None:
+    def __init__(self, settings: LLMProviderSettings, processor: Processor) -> None:
         self._settings = settings
-        self._book = book
-        self._publisher = publisher
-        self._archive = archive
+        self._processor = processor
         self._waiting: asyncio.Queue[QueuedComparison] = asyncio.Queue(settings.queue_max_size)
 
-    def put(self, item: QueuedComparison) -> None:
+    async def put(self, item: QueuedComparison) -> None:
         """Queue a comparison.
 
         Raises:
@@ -75,54 +73,4 @@ class ComparisonQueue:
 
     async def _work(self) -> None:
         while True:
-            item = await self._waiting.get()
-            try:
-                await self._process(item)
-            except PublishRefused as error:
-                _log.error("event not published", request_id=str(item.queue_id), problem=str(error))
-
-    async def _process(self, item: QueuedComparison) -> None:
-        for event, envelope in callbacks.telemetry(item):
-            await self._publisher.publish(event, envelope)
-        result = await self._result(item)
-        envelope = callbacks.callback_envelope(result)
-        await self._publisher.publish(ProcessingEvent.LLM_COMPARISON_RESULT, envelope)
-        for event, envelope in callbacks.telemetry(item, result):
-            await self._publisher.publish(event, envelope)
-
-    async def _result(self, item: QueuedComparison) -> LLMComparisonResultV1:
-        stored: str | None = None
-        try:
-            stored = await self._archive.keep(item.request.user_prompt)
-            judgement = await self._judge(item)
-            return callbacks.success(item, judgement, self._settings.mock_tokens_per_word, stored)
-        except PipelineError:
-            raise
-        except ServiceError as error:
-            return callbacks.failure(item, error, stored)
-        except Exception as error:
-            _log.exception("unexpected error in a comparison", request_id=str(item.queue_id))
-            hidden = ServiceError("LLM_INTERNAL_ERROR", f"unexpected {type(error).__name__}")
-            return callbacks.failure(item, hidden, stored)
-
-    async def _judge(self, item: QueuedComparison) -> Judgement:
-        metadata, prompt = item.request.metadata, item.request.user_prompt
-        batch_id = metadata.get("bos_batch_id")
-        simulation = self._book.find(batch_id)
-        if simulation is None:
-            await asyncio.sleep(self._settings.mock_latency_ms / 1000)
-            return default_judgement(prompt, self._settings)
-        first, second = str(metadata.get("essay_a_id")), str(metadata.get("essay_b_id"))
-        unknown = [essay_id for essay_id in (first, second) if essay_id not in simulation.qualities]
-        if unknown:
-            raise ServiceError(
-                "LLM_CONFIGURATION_ERROR", "the simulation has no quality of an essay", ids=unknown
-            )
-        labelled = labelled_prompt(prompt, (first, second), simulation.labels)
-        attempt = self._book.attempt(str(batch_id), labelled)
-        await asyncio.sleep(simulation.latency_ms / 1000)
-        if fails(simulation, labelled, attempt):
-            # Nested as the external-service errors of the real providers are (contract 3.4).
-            context = {"provider": "mock", "failure_rate": simulation.failure_rate}
-            raise ServiceError("EXTERNAL_SERVICE_ERROR", "the simulated judge failed", context=context)
-        return simulated_judgement(simulation, labelled, first, second)
+            await self._processor.process(await self._waiting.get())
