@@ -45,7 +45,15 @@ class ReferencePipeline:
 
     @classmethod
     def start(
-        cls, bootstrap_servers: str, log: Path, *, watch_pid: int, topic_prefix: str = "", pair_seed: int = 0
+        cls,
+        bootstrap_servers: str,
+        log: Path,
+        *,
+        watch_pid: int,
+        topic_prefix: str = "",
+        pair_seed: int = 0,
+        kafka_config: Path | None = None,
+        partitions: int | None = None,
     ) -> ReferencePipeline:
         """Start it and wait until its services answer and its consumer has taken positions.
 
@@ -53,18 +61,45 @@ class ReferencePipeline:
             PipelineDied: It ended, or was not ready in time; the last lines of its log are shown.
         """
         process = cls.launch(
-            bootstrap_servers, log, watch_pid=watch_pid, topic_prefix=topic_prefix, pair_seed=pair_seed
+            bootstrap_servers,
+            log,
+            watch_pid=watch_pid,
+            topic_prefix=topic_prefix,
+            pair_seed=pair_seed,
+            kafka_config=kafka_config,
+            partitions=partitions,
         )
         return cls.await_ready(process, log)
 
     @staticmethod
     def launch(
-        bootstrap_servers: str, log: Path, *, watch_pid: int, topic_prefix: str = "", pair_seed: int = 0
+        bootstrap_servers: str,
+        log: Path,
+        *,
+        watch_pid: int,
+        topic_prefix: str = "",
+        pair_seed: int = 0,
+        kafka_config: Path | None = None,
+        partitions: int | None = None,
     ) -> SupervisedProcess:
-        """Start the process without waiting for it."""
+        """Start the process without waiting for it.
+
+        Args:
+            bootstrap_servers: ``host:port`` list.
+            log: Its log file.
+            watch_pid: It ends when this process does.
+            topic_prefix: Of all topics and groups.
+            pair_seed: Makes the pairs repeatable.
+            kafka_config: File with TLS and SASL settings; secrets travel in it, never on the command line.
+            partitions: Of topics that it creates; ``None`` leaves it to the pipeline.
+        """
         command = [sys.executable, "-m", "pytest_eng5.pipeline", "serve"]
         command += ["--bootstrap-servers", bootstrap_servers, "--topic-prefix", topic_prefix]
         command += ["--pair-seed", str(pair_seed), "--max-comparisons", str(_SERVICE_MAXIMUM)]
+        if kafka_config is not None:
+            command += ["--kafka-config", str(kafka_config.resolve())]
+        if partitions is not None:
+            command += ["--partitions", str(partitions)]
         return SupervisedProcess.start(
             command, watch_pid=watch_pid, log_path=log, stdout_pipe=True, grace=3.0
         )
