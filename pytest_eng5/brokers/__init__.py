@@ -6,8 +6,11 @@ record through (embedded) or has answered (external).
 
 from __future__ import annotations
 
+from pytest_eng5.brokers.access import check_access
 from pytest_eng5.brokers.embedded import EmbeddedBroker
 from pytest_eng5.brokers.errors import (
+    AccessDenied,
+    AuthenticationFailed,
     BrokerError,
     BrokerNotReady,
     BrokerStopped,
@@ -19,6 +22,7 @@ from pytest_eng5.brokers.errors import (
     NoJava,
     NoNetwork,
     PortInUse,
+    TlsFailed,
     TopicsMissing,
 )
 from pytest_eng5.brokers.external import ExternalBroker
@@ -39,7 +43,9 @@ from pytest_eng5.brokers.probe import DEFAULT_PARTITIONS, ensure_topics, probe, 
 __all__ = [
     "DEFAULT_PARTITIONS",
     "KINDS",
+    "AccessDenied",
     "AclRule",
+    "AuthenticationFailed",
     "Broker",
     "BrokerCapabilities",
     "BrokerConnection",
@@ -60,8 +66,10 @@ __all__ = [
     "NoNetwork",
     "PortInUse",
     "ServerSecurity",
+    "TlsFailed",
     "TopicsMissing",
     "attach",
+    "check_access",
     "create_broker",
     "ensure_topics",
     "install",

@@ -6,6 +6,8 @@ from pytest_eng5.errors import InfrastructureError
 
 __all__ = [
     "OTHER_WAYS",
+    "AccessDenied",
+    "AuthenticationFailed",
     "BrokerError",
     "BrokerNotReady",
     "BrokerStopped",
@@ -17,6 +19,7 @@ __all__ = [
     "NoJava",
     "NoNetwork",
     "PortInUse",
+    "TlsFailed",
     "TopicsMissing",
 ]
 
@@ -69,6 +72,18 @@ class BrokerNotReady(BrokerError):
 
 class BrokerUnreachable(BrokerError):
     """No broker answers at the bootstrap servers."""
+
+
+class TlsFailed(BrokerUnreachable):
+    """Client and broker do not agree on encryption, or one does not accept the other's certificate."""
+
+
+class AuthenticationFailed(BrokerUnreachable):
+    """The broker does not accept user name and password, or they do not agree on how to ask for them."""
+
+
+class AccessDenied(BrokerError):
+    """The account lacks rights on topics, the consumer group or the cluster."""
 
 
 class TopicsMissing(BrokerError):

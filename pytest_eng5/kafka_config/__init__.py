@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from pytest_eng5.kafka_config.loading import load_kafka_config
 from pytest_eng5.kafka_config.model import MECHANISMS, SECURITY_PROTOCOLS, KafkaConfig
+from pytest_eng5.kafka_config.tls import certificate_validity
 
-__all__ = ["MECHANISMS", "SECURITY_PROTOCOLS", "KafkaConfig", "load_kafka_config"]
+__all__ = ["MECHANISMS", "SECURITY_PROTOCOLS", "KafkaConfig", "certificate_validity", "load_kafka_config"]

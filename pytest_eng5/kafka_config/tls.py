@@ -12,7 +12,7 @@ from pathlib import Path
 from pytest_eng5.errors import UsageError
 from pytest_eng5.kafka_config.settings import Settings
 
-__all__ = ["client_context", "validity"]
+__all__ = ["certificate_validity", "client_context"]
 
 _CERTIFICATE = re.compile(
     rb"-----BEGIN (TRUSTED |X509 |)CERTIFICATE-----(.*?)-----END \1CERTIFICATE-----", re.DOTALL
@@ -128,7 +128,7 @@ def _check_dates(settings: Settings, path: Path, content: bytes) -> None:
     """The first certificate of the file is the client's own."""
     first = _CERTIFICATE.findall(content)[0]
     try:
-        begin, end = validity(base64.b64decode(first[1]))
+        begin, end = certificate_validity(base64.b64decode(first[1]))
     except ValueError:
         raise settings.error(
             "ssl.cert_file", f"{path} holds a damaged certificate", fix="copy the file again, as text"
@@ -178,7 +178,7 @@ def _refused(settings: Settings, key: str, path: Path, error: ssl.SSLError) -> U
     )
 
 
-def validity(der: bytes) -> tuple[datetime, datetime]:
+def certificate_validity(der: bytes) -> tuple[datetime, datetime]:
     """First and last moment of a certificate (RFC 5280, 4.1), which the standard library tells of CAs only.
 
     Raises:
