@@ -67,6 +67,10 @@ class RunChannel:
         batch_id: Entity id of the request.
         essay_ids: Ids of the run's essays on the wire, all its own.
         expected: Comparisons that were asked for.
+
+    Attributes:
+        last_event: When the idle deadline began to count, monotonic seconds.
+        lost: Why events of this run may be lost for ever, ``None`` if they are not.
     """
 
     def __init__(self, folder: RunFolder, batch_id: str, essay_ids: frozenset[str], expected: int) -> None:
@@ -75,6 +79,7 @@ class RunChannel:
         self.essay_ids = essay_ids
         self.account = Account(expected)
         self.last_event = time.monotonic()
+        self.lost: str | None = None
         self.job_ids: set[str] = set()
         self._logs = {stream: AppendOnlyLog(folder.stream(stream)) for stream in Stream}
         self._changed = asyncio.Event()
@@ -97,6 +102,14 @@ class RunChannel:
         self._logs[Stream.REJECTED].append(encode_line(record, rejection))
         self.account.rejected += 1
         self.last_event = time.monotonic()
+
+    def postpone(self) -> None:
+        """Begin the idle deadline anew: while the broker was away there could be no event."""
+        self.last_event = time.monotonic()
+
+    def lose(self, reason: str) -> None:
+        """Note that events of this run may be lost for ever, so that no verdict is possible."""
+        self.lost = self.lost or reason
 
     def _count(self, envelope: EventEnvelope) -> None:
         data, account = envelope.data, self.account

@@ -12,4 +12,10 @@ class CaptureError(InfrastructureError):
 
 
 class PublishError(InfrastructureError):
-    """A request could not be published; nothing was started by it."""
+    """A request was not acknowledged.
+
+    Attributes:
+        may_have_arrived: Whether the broker may have it all the same; if not, nothing was started.
+    """
+
+    may_have_arrived: bool = False

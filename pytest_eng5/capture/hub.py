@@ -8,10 +8,9 @@ nothing in silence: what cannot be attributed goes to the session's own log.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,12 @@ from pydantic import ValidationError
 
 from pytest_eng5.capture.channel import RunChannel
 from pytest_eng5.capture.errors import CaptureError
+from pytest_eng5.capture.patience import BACKOFF_MS, TRANSACTION_SECONDS
 from pytest_eng5.capture.routing import Router
+from pytest_eng5.capture.source import Held, Source
+from pytest_eng5.capture.stopping import disconnect
+from pytest_eng5.capture.topics import describe_topics
+from pytest_eng5.capture.watch import BrokerWatch
 from pytest_eng5.contracts import (
     CAPTURED_EVENTS,
     ProcessingEvent,
@@ -39,13 +43,9 @@ _STREAMS: Mapping[ProcessingEvent, Stream] = {
     ProcessingEvent.CJ_ASSESSMENT_FAILED: Stream.FAILURES,
 }
 _POLL_MS = 500
-_MAX_RECORDS = 2000
 _GATHER_SECONDS = 0.1  # while records keep coming, one fsync serves those of this long
-_REQUEST_MS = 3000
 _COMMIT_SECONDS = 1.0
-_SILENCE_SECONDS = 3.0
-_RETRY_SECONDS = 0.5
-_PATIENCE_SECONDS = 30.0
+_TOLD_SECONDS = 2.0  # an open transaction younger than this is nothing to tell about
 _log = logging.getLogger(__name__)
 
 
@@ -67,13 +67,13 @@ class CaptureHub:
         self._events = {topic_name(event, topic_prefix): event for event in CAPTURED_EVENTS}
         self._stray = AppendOnlyLog(stray_log)
         self._router = Router()
-        self._consumer: Any = None
-        self._task: asyncio.Task[None] | None = None
+        self._source: Source | None = None
+        self._watch = BrokerWatch(client_arguments, self._broker_is_back)
+        self._tasks: list[asyncio.Task[None]] = []
         self._progress = asyncio.Condition()
-        self._processed: dict[Any, int] = {}
         self._committed = time.monotonic()
         self._committing: asyncio.Task[None] | None = None
-        self._heard = time.monotonic()
+        self._jumps = 0
         self.failure: str | None = None
         self.foreign_events = 0
         self.stray_events = 0
@@ -84,54 +84,41 @@ class CaptureHub:
         Raises:
             CaptureError: The broker does not answer or lacks a topic.
         """
-        from aiokafka import AIOKafkaConsumer
         from aiokafka.errors import KafkaError
 
-        self._consumer = AIOKafkaConsumer(
-            **self._arguments,
-            group_id=self._group_id,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            request_timeout_ms=_REQUEST_MS,
-            retry_backoff_ms=100,
-            max_partition_fetch_bytes=4 << 20,
-        )
         try:
-            await self._consumer.start()
-            partitions = await self._partitions()
-            self._consumer.assign(partitions)
-            ends = await self._consumer.end_offsets(partitions)
-            for partition, offset in ends.items():
-                self._consumer.seek(partition, offset)
-            self._processed = dict(ends)
+            await self._connect()
         except (KafkaError, OSError) as error:
-            await self._stop_consumer()
             raise CaptureError(
                 f"cannot consume: {type(error).__name__}: {error}",
                 where=str(self._arguments.get("bootstrap_servers")),
                 fix="check that the broker runs and is reachable from here",
             ) from error
-        self._task = asyncio.create_task(self._run(), name="eng5-capture")
-
-    async def _partitions(self) -> list[Any]:
-        from aiokafka import TopicPartition
-        from aiokafka.admin import AIOKafkaAdminClient
-
-        admin = AIOKafkaAdminClient(**self._arguments, request_timeout_ms=_REQUEST_MS)
-        try:
-            await admin.start()
-            described = await admin.describe_topics(list(self._events))
         finally:
-            await admin.close()
-        numbers = {topic["topic"]: [part["partition"] for part in topic["partitions"]] for topic in described}
-        absent = sorted(topic for topic in self._events if not numbers.get(topic))
-        if absent:
-            raise CaptureError(
-                f"the broker has no topic {', '.join(absent)}",
-                where=str(self._arguments.get("bootstrap_servers")),
-                fix="start the pipeline that owns the topics, or create them",
-            )
-        return [TopicPartition(topic, number) for topic in self._events for number in sorted(numbers[topic])]
+            if not self._tasks:
+                await self._disconnect()
+
+    async def _connect(self) -> None:
+        from aiokafka import TopicPartition
+
+        facts = await describe_topics(self._arguments, list(self._events))
+        partitions = [TopicPartition(topic, n) for topic, all_ in facts.partitions.items() for n in all_]
+        await self._watch.start()
+        ends = await self._watch.ends(partitions)
+        if ends is None:
+            raise CaptureError(self._watch.describe(), fix="see the broker's own log")
+        self._source = Source(self._arguments, self._group_id, facts.record_limit)
+        await self._source.start(ends)
+        self._tasks = [
+            asyncio.create_task(self._guarded(self._capture(self._source)), name="eng5-capture"),
+            asyncio.create_task(
+                self._guarded(self._watch.run(lambda: self._positions)), name="eng5-broker-watch"
+            ),
+        ]
+
+    @property
+    def _positions(self) -> dict[Any, int]:
+        return {} if self._source is None else self._source.positions
 
     def register(self, channel: RunChannel) -> None:
         """Route the events of a run to its channel from now on."""
@@ -142,34 +129,60 @@ class CaptureHub:
         """Cost estimates of all runs together, as far as reported."""
         return sum(channel.account.cost_usd for channel in self._router.channels())
 
-    async def drain(self) -> None:
+    async def drain(self) -> list[str]:
         """Wait until everything that stands on the topics now has been captured.
+
+        What an open transaction holds back is waited for only for some seconds.
+
+        Returns:
+            What has not been captured for that reason, in words.
 
         Raises:
             CaptureError: The hub broke down meanwhile.
         """
-        ends = await self._ends()
-        async with self._progress:
-            await self._progress.wait_for(
-                lambda: (
-                    self.failure is not None
-                    or all(self._processed[partition] >= end for partition, end in ends.items())
-                )
-            )
-        self.check()
+        while True:
+            ends, jumps = await self._ends(), self._jumps
+            async with self._progress:
+                while self._jumps == jumps:
+                    self.check()
+                    left = self._left(ends)
+                    if left is not None:
+                        return left
+                    await self._progress.wait()
+
+    def _left(self, ends: Mapping[Any, int]) -> list[str] | None:
+        """What open transactions hold back before these ends; ``None`` while there is more to wait for."""
+        held, left = self._held(TRANSACTION_SECONDS), []
+        for partition, end in ends.items():
+            if self._positions[partition] < end:
+                if partition not in held:
+                    return None
+                left.append(str(held[partition]))
+        return left
+
+    def _held(self, seconds: float) -> dict[Any, Held]:
+        return {} if self._source is None else self._source.held(seconds)
 
     async def _ends(self) -> dict[Any, int]:
         """The end offsets now; a broker that does not answer is asked again until the hub gives it up."""
-        from aiokafka.errors import KafkaError
-
         while True:
             self.check()
-            try:
-                ends: dict[Any, int] = await self._consumer.end_offsets(list(self._processed))
+            ends = await self._watch.ends(self._positions)
+            if ends is not None:
                 return ends
-            except (KafkaError, OSError) as error:
-                _log.warning("end offsets not told, asking again: %s", error)
-                await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(BACKOFF_MS / 1000)
+
+    def obstacles(self) -> list[str]:
+        """What keeps events from being captured at the moment, in words: no broker, an open transaction."""
+        found = [] if self._watch.problem is None else [self._watch.describe()]
+        return found + [str(held) for held in self._held(_TOLD_SECONDS).values()]
+
+    def _broker_is_back(self) -> None:
+        for channel in self._open_runs():
+            channel.postpone()
+
+    def _open_runs(self) -> list[RunChannel]:
+        return [channel for channel in self._router.channels() if not channel.closed]
 
     def check(self) -> None:
         """Raise the failure of the hub, if it has one."""
@@ -184,55 +197,63 @@ class CaptureHub:
 
     async def stop(self) -> None:
         """Stop consuming, commit what was made durable, close the session's log."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._committing is not None:
             await self._committing
-        if self._task is not None and self.failure is None:
-            await self._commit()
-        await self._stop_consumer()
+        if self._tasks and self._source is not None and self.failure is None:
+            await self._source.commit()
+        await self._disconnect()
         self._stray.close()
 
-    async def _stop_consumer(self) -> None:
-        """Disconnect within bounds; in a task of its own, since the client's cancellations leak out of it."""
-        if self._consumer is None:
-            return
-        stopping = asyncio.create_task(self._consumer.stop())
-        await asyncio.wait({stopping}, timeout=_REQUEST_MS / 1000)
-        stopping.cancel()
-        with contextlib.suppress(Exception, asyncio.CancelledError):
-            await stopping
+    async def _disconnect(self) -> None:
+        clients = [stop for stop in (self._watch.stop, self._source and self._source.stop) if stop]
+        await asyncio.gather(*(disconnect(stop()) for stop in clients))
 
-    async def _run(self) -> None:
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work that ends only with the hub; its failure is the hub's."""
         try:
-            while True:
-                await self._step()
-        except asyncio.CancelledError:
-            raise
+            await work
+        except CaptureError as error:
+            await self.abort(error.what)
         except Exception as error:
             _log.exception("capture stopped")
-            await self.abort(f"capture stopped: {type(error).__name__}: {error}")
+            unread = ", ".join(self._source.unread()) if self._source else ""
+            where = f"; next to be read: {unread}" if unread else ""
+            await self.abort(f"capture stopped: {type(error).__name__}: {error}{where}")
 
-    async def _step(self) -> None:
+    async def _capture(self, source: Source) -> None:
+        while self.failure is None:
+            await self._step(source)
+
+    async def _step(self, source: Source) -> None:
         touched: set[RunChannel] = set()
-        batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
+        batches = await source.poll(_POLL_MS)
         until, more = time.monotonic() + _GATHER_SECONDS, batches
         while more:
             self._take_all(more, touched)
             if time.monotonic() > until:
                 break
-            more = await self._consumer.getmany(timeout_ms=0, max_records=_MAX_RECORDS)
+            more = await source.poll(0)
         if batches:
-            self._heard = time.monotonic()
             await asyncio.to_thread(self._sync, touched)
-        await self._advance()
+        await source.advance()
+        source.grow()
+        for missed in await source.jump(self._watch):
+            touched |= self._lose(missed)
         await self._announce(touched)
-        if not batches:
-            await self._check_silence()
-        elif time.monotonic() - self._committed > _COMMIT_SECONDS:
-            self._commit_aside()
+        if batches and time.monotonic() - self._committed > _COMMIT_SECONDS:
+            self._commit_aside(source)
+
+    def _lose(self, missed: str) -> set[RunChannel]:
+        """Records are gone that may have been anybody's: no verdict for the runs that wait."""
+        self._jumps += 1
+        waiting = self._open_runs()
+        _log.warning("%s; runs that were waiting: %d", missed, len(waiting))
+        for channel in waiting:
+            channel.lose(missed)
+        return set(waiting)
 
     def _take_all(self, batches: Mapping[Any, Sequence[Any]], touched: set[RunChannel]) -> None:
         now = datetime.now(UTC)
@@ -277,19 +298,15 @@ class CaptureHub:
         self.stray_events += 1
         if owner is not None or self._router.foreign:
             return set()
-        open_runs = {channel for channel in self._router.channels() if not channel.closed}
+        open_runs = self._open_runs()
         for channel in open_runs:
             channel.reject(record, rejection)
-        return open_runs
+        return set(open_runs)
 
     def _sync(self, channels: set[RunChannel]) -> None:
         for channel in channels:
             channel.sync()
         self._stray.sync()
-
-    async def _advance(self) -> None:
-        for partition in self._processed:
-            self._processed[partition] = await self._consumer.position(partition)
 
     async def _announce(self, channels: Any) -> None:
         for channel in channels:
@@ -297,35 +314,14 @@ class CaptureHub:
         async with self._progress:
             self._progress.notify_all()
 
-    def _commit_aside(self) -> None:
-        """Commit while capturing goes on; one at a time, so that offsets never go back."""
+    def _commit_aside(self, source: Source) -> None:
+        """Commit while capturing goes on, about once a second, one at a time so that offsets never go back.
+
+        A crash then repeats a second, never loses one.
+        """
         if self._committing is None or self._committing.done():
             self._committed = time.monotonic()
-            self._committing = asyncio.create_task(self._commit(), name="eng5-commit")
-
-    async def _commit(self) -> None:
-        """Commit what is durable, about once a second: a crash then repeats a second, never loses one."""
-        try:
-            async with asyncio.timeout(_REQUEST_MS / 1000):
-                await self._consumer.commit(dict(self._processed))
-        except Exception as error:  # resuming would repeat some events; capturing goes on
-            _log.warning("offsets not committed: %s", error)
-
-    async def _check_silence(self) -> None:
-        """After a silence, ask whether the broker is still there: its loss must not be taken for calm."""
-        silent = time.monotonic() - self._heard
-        if silent < _SILENCE_SECONDS:
-            return
-        try:
-            async with asyncio.timeout(_REQUEST_MS / 1000):
-                await self._consumer.end_offsets(list(self._processed))
-            self._heard = time.monotonic()
-        except Exception as error:
-            if silent > _PATIENCE_SECONDS:
-                servers = self._arguments.get("bootstrap_servers")
-                raise CaptureError(
-                    f"the broker at {servers} has not answered for {silent:.0f} s ({type(error).__name__})"
-                ) from error
+            self._committing = asyncio.create_task(source.commit(), name="eng5-commit")
 
 
 def _record(message: Any, now: datetime) -> CapturedRecord:

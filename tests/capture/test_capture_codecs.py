@@ -50,7 +50,7 @@ async def test_a_commit_marker_at_the_end_does_not_hold_the_drain(rig: Any, lab:
             await asyncio.sleep(0.05)
     await asyncio.wait_for(rig.hub.drain(), 10)
     assert run.account.comparisons == 9
-    assert sum(rig.hub._processed.values()) == 9 + 3
+    assert sum(rig.hub._positions.values()) == 9 + 3
 
 
 async def test_several_transactions_with_plain_records_between(rig: Any, lab: ModuleType) -> None:

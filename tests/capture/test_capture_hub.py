@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from pytest_eng5.capture import CaptureError, CaptureHub
 from pytest_eng5.capture import hub as hub_module
+from pytest_eng5.capture import source as source_module
 from pytest_eng5.contracts import CAPTURED_EVENTS
 from pytest_eng5.evidence import Stream
 
@@ -178,7 +179,7 @@ async def test_offsets_are_committed_only_for_lines_on_disk(
     """At every commit the committed offsets are covered by the lines that a reader finds on disk."""
     monkeypatch.setattr(hub_module, "_COMMIT_SECONDS", 0.0)
     run = rig.run(expected=600)
-    consumer, seen = rig.hub._consumer, []
+    consumer, seen = rig.hub._source._consumer, []
     commit = consumer.commit
 
     async def watched(offsets: dict[Any, int]) -> None:
@@ -191,7 +192,7 @@ async def test_offsets_are_committed_only_for_lines_on_disk(
 
     monkeypatch.setattr(consumer, "commit", watched)
     failures: list[str] = []
-    monkeypatch.setattr(hub_module._log, "warning", lambda *args: failures.append(str(args)))
+    monkeypatch.setattr(source_module._log, "warning", lambda *args: failures.append(str(args)))
     for number in range(600):
         await rig.send(lab.CALLBACK, lab.callback(run.batch_id), partition=number % 3)
     await rig.hub.drain()

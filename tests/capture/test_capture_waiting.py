@@ -261,4 +261,4 @@ async def test_it_does_not_poll(rig: Any, monkeypatch: pytest.MonkeyPatch) -> No
     check = rig.hub.check
     monkeypatch.setattr(rig.hub, "check", lambda: (looks.append(1), check()))
     await wait_for_end(rig.hub, run, Deadlines(idle=1.5, total=60))
-    assert len(looks) <= 3
+    assert len(looks) <= 5  # each also at the drain that precedes the deadline
