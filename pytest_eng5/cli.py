@@ -50,13 +50,19 @@ def run(
     port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1; default is a free one.")] = None,
     topics: Annotated[bool, typer.Option(help="Create the pipeline's topics.")] = True,
     topic_prefix: Annotated[str, typer.Option(help="Prefix of the topics.")] = "",
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic.")] = 3,
+    data_dir: Annotated[Path | None, typer.Option(help="Keep the records in this folder.")] = None,
+    log: Annotated[Path | None, typer.Option(help="File for Kafka's log.")] = None,
 ) -> None:
     """Keep a broker up for work by hand until Ctrl-C."""
     from pytest_eng5.brokers import BrokerOptions, serve
     from pytest_eng5.contracts import PIPELINE_EVENTS, topic_names
 
     wanted = topic_names(PIPELINE_EVENTS, topic_prefix) if topics else []
-    serve(BrokerOptions(kind="embedded", kafka_home=kafka_home, port=port), topics=wanted, report=typer.echo)
+    options = BrokerOptions(
+        kind="embedded", kafka_home=kafka_home, port=port, data_dir=data_dir, log_path=log
+    )
+    serve(options, topics=wanted, partitions=partitions, report=typer.echo)
 
 
 @pipeline.command(name="serve", context_settings=_PASS_ON)

@@ -18,8 +18,14 @@ from pytest_eng5.brokers import (
     create_broker,
     ensure_topics,
 )
+from pytest_eng5.brokers.container import ContainerBroker
 from pytest_eng5.brokers.probe import run_blocking
-from pytest_eng5.collection.connections import broker_options, external_urls, refuse_real_topics
+from pytest_eng5.collection.connections import (
+    broker_options,
+    external_urls,
+    refuse_real_topics,
+    topic_prefix,
+)
 from pytest_eng5.collection.identity import SessionIdentity, group_id
 from pytest_eng5.collection.options import Options
 from pytest_eng5.contracts import CAPTURED_EVENTS, PIPELINE_EVENTS, ProcessingEvent, topic_names
@@ -29,6 +35,7 @@ from pytest_eng5.runner import Environment, PipelineUrls, ReferencePipeline
 __all__ = ["Backend", "BackendFailed", "open_backend", "shut_down"]
 
 _RECORD = "backend.json"
+_PIPELINE_GROUP = "cj_assessment_consumer_group"
 
 
 class BackendFailed(InfrastructureError):
@@ -60,8 +67,8 @@ class Backend:
     def watch(self, lost: Callable[[str], None]) -> None:
         """Call ``lost(reason)`` when broker or pipeline end without being asked to."""
         broker, pipeline = self.broker, self.pipeline
-        if isinstance(broker, EmbeddedBroker):
-            broker.on_exit(lambda: lost(broker.failure() or "the embedded broker ended"))
+        if isinstance(broker, EmbeddedBroker | ContainerBroker):
+            broker.on_exit(lambda: lost(broker.failure() or f"the {broker.kind} broker ended"))
         if pipeline is not None:
             pipeline.process.on_exit(lambda _: lost(pipeline.failure() or "the reference pipeline ended"))
 
@@ -115,7 +122,11 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _remember(backend: Backend) -> dict[str, Any]:
     pipeline = backend.pipeline.record() if backend.pipeline else None
-    return {"broker": backend.broker.record(), "pipeline": pipeline}
+    return {
+        "broker": backend.broker.record(),
+        "pipeline": pipeline,
+        "topic_prefix": backend.topic_prefix,
+    }
 
 
 def _attach(record: dict[str, Any], options: Options) -> Backend:
@@ -125,7 +136,7 @@ def _attach(record: dict[str, Any], options: Options) -> Backend:
     broker.connection  # noqa: B018 - an unusable broker raises here
     pipeline = ReferencePipeline.attach(record["pipeline"]) if record["pipeline"] else None
     urls = pipeline.urls if pipeline else external_urls(options)
-    return Backend(broker, pipeline, urls, options.topic_prefix, options.live)
+    return Backend(broker, pipeline, urls, record["topic_prefix"], options.live)
 
 
 def _start(options: Options, identity: SessionIdentity, logs: Path, report: Callable[[str], None]) -> Backend:
@@ -137,43 +148,39 @@ def _start(options: Options, identity: SessionIdentity, logs: Path, report: Call
     broker = create_broker(broker_options(options, log_path=log, report=report, **watched))
     connection = broker.start()
     try:
-        topics = topic_names(PIPELINE_EVENTS, options.topic_prefix)
+        prefix = topic_prefix(options, identity)
+        topics = topic_names(PIPELINE_EVENTS, prefix)
         if broker.capabilities.create_topics:
             making = ensure_topics(connection, topics, partitions=options.partitions, may_create=True)
             run_blocking(making)
         if broker.kind == "external":
             run_blocking(_check_access(connection, options, identity))
         if urls is not None:
-            return Backend(broker, None, urls, options.topic_prefix, options.live)
+            return Backend(broker, None, urls, prefix, options.live)
         pipeline = ReferencePipeline.start(
             connection.bootstrap_servers,
             logs / "pipeline.log",
-            topic_prefix=options.topic_prefix,
-            **_secured(options),
+            topic_prefix=prefix,
+            kafka_config=options.kafka_config if broker.kind == "external" else None,
+            partitions=options.partitions,
             **watched,
         )
     except BaseException:
         broker.stop()
         raise
-    return Backend(broker, pipeline, pipeline.urls, options.topic_prefix, options.live)
-
-
-def _secured(options: Options) -> dict[str, Any]:
-    """How the reference pipeline reads the same settings; a file, so that no secret is on a command line."""
-    if options.broker_kind != "external" or options.kafka_config is None:
-        return {}
-    return {"kafka_config": options.kafka_config}
+    return Backend(broker, pipeline, pipeline.urls, prefix, options.live)
 
 
 async def _check_access(connection: BrokerConnection, options: Options, identity: SessionIdentity) -> None:
     """Whether everything that the session will ask of a broker that is not ours is there and allowed."""
-    from pytest_eng5.brokers import check_access
+    from pytest_eng5.brokers.access import check_access
 
     prefix = options.topic_prefix
     read = topic_names(CAPTURED_EVENTS, prefix)
-    requests = topic_names([ProcessingEvent.ELS_CJ_ASSESSMENT_REQUESTED], prefix)
-    await check_access(connection, read=read, write=requests, group=group_id(prefix, identity))
-    if options.pipeline_kind == "embedded":
-        group = prefix + "cj_assessment_consumer_group"
-        written = topic_names(PIPELINE_EVENTS, prefix)
-        await check_access(connection, read=[*requests, read[0]], write=written, group=group)
+    write = topic_names([ProcessingEvent.ELS_CJ_ASSESSMENT_REQUESTED], prefix)
+    ours = options.pipeline_kind == "embedded"
+    if ours:
+        read, write = [*read, *write], topic_names(PIPELINE_EVENTS, prefix)
+    await check_access(connection, read=read, write=write, group=group_id(prefix, identity))
+    if ours:
+        await check_access(connection, read=[], write=[], group=f"{prefix}{_PIPELINE_GROUP}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_eng5.brokers import BrokerOptions
+from pytest_eng5.collection.identity import SessionIdentity
 from pytest_eng5.collection.options import Options
 from pytest_eng5.errors import UsageError
 from pytest_eng5.kafka_config import load_kafka_config
 from pytest_eng5.runner import PipelineUrls
 
-__all__ = ["broker_options", "external_urls", "refuse_real_topics"]
+__all__ = ["broker_options", "external_urls", "refuse_real_topics", "topic_prefix"]
 
 _LOCAL_SERVERS = "localhost:9093"
 _LOCAL_URLS = PipelineUrls(
@@ -80,6 +81,18 @@ def refuse_real_topics(options: Options) -> None:
             where="--eng5-pipeline embedded",
             fix="give it topics of its own with --eng5-topic-prefix, or use --eng5-pipeline external",
         )
+
+
+def topic_prefix(options: Options, identity: SessionIdentity) -> str:
+    """The prefix of the session's topics and groups.
+
+    Sessions that find the same container would otherwise share one consumer group of the CJ service, and each
+    pipeline would take requests of the other; so they get topics of their own.
+    """
+    if options.topic_prefix:
+        return options.topic_prefix
+    shared = options.broker_kind == "container" and options.kafka_reuse
+    return f"{identity.name}." if shared and options.pipeline_kind == "embedded" else ""
 
 
 def _is_local_stack(options: Options) -> bool:

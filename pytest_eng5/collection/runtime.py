@@ -133,7 +133,7 @@ class Runtime:
                 backend.environment(),
                 self.session,
                 finalise_run,
-                group_id=group_id(self.options.topic_prefix, self.identity),
+                group_id=group_id(backend.topic_prefix, self.identity),
                 concurrency=self.options.concurrency,
                 budget_usd=self.options.budget_usd,
             )
