@@ -33,6 +33,7 @@ from pytest_eng5.brokers.logs import LOG_LINES_READ, begin_log, telling_lines
 from pytest_eng5.brokers.model import BrokerCapabilities, BrokerConnection, BrokerKind, BrokerOptions
 from pytest_eng5.brokers.ports import LOOPBACK, hold_port, reserve_ports
 from pytest_eng5.brokers.probe import load_client, round_trip, run_blocking
+from pytest_eng5.brokers.secured import Insider, check_security, probe_options, secured_properties
 from pytest_eng5.brokers.server import (
     check_overrides,
     format_storage,
@@ -66,6 +67,8 @@ class EmbeddedBroker:
 
     def __init__(self, options: BrokerOptions) -> None:
         check_overrides(options.properties)
+        if options.security is not None:
+            check_security(options.security)
         self._options = options
         self._process: SupervisedProcess | None = None
         self._connection: BrokerConnection | None = None
@@ -80,12 +83,18 @@ class EmbeddedBroker:
         self.log_path: Path | None = options.log_path
 
     @classmethod
-    def attach(cls, record: Mapping[str, Any]) -> EmbeddedBroker:
-        """The broker started by another process, from its record."""
+    def attach(cls, record: Mapping[str, Any], options: BrokerOptions | None = None) -> EmbeddedBroker:
+        """The broker started by another process, from its record.
+
+        A record holds no secrets, so for a secured broker ``options`` must have its security.
+        """
         kept = record.get("data_dir")
-        broker = cls(BrokerOptions(kind="embedded", data_dir=Path(kept) if kept else None))
+        security = options.security if options else None
+        broker = cls(BrokerOptions(kind="embedded", data_dir=Path(kept) if kept else None, security=security))
         broker._process = SupervisedProcess.attach(record["process"])
-        broker._connection = BrokerConnection(record["bootstrap_servers"])
+        if record.get("secured") and security is None:
+            raise BrokerError("the broker is secured", fix="attach it with the options that it has")
+        broker._connection = broker._connect(int(record["bootstrap_servers"].rpartition(":")[2]))
         broker._training = Training(**record["training"]) if record["training"] else None
         broker.version = record["version"]
         broker.home = Path(record["home"])
@@ -190,20 +199,35 @@ class EmbeddedBroker:
     ) -> BrokerConnection:
         """Start Kafka in the home and return once a record went through it."""
         assert self.home is not None
-        properties = server_properties("data", ports[0], ports[1], self._options.properties)
+        security, insider = self._options.security, Insider()
+        secured = secured_properties(security, insider, *ports) if security else {}
+        properties = server_properties("data", ports[0], ports[1], {**secured, **self._options.properties})
         write_properties(self.home / "server.properties", properties)
         flags = self._cache_flags(cache) if cache else ()
         self._process = self._launch(java, jars, flags)
-        self._connection = BrokerConnection(f"{LOOPBACK}:{ports[0]}")
-        self._wait_until_ready(self._connection, ports[0])
+        self._connection = self._connect(ports[0])
+        self._wait_until_ready(ports, insider)
         return self._connection
+
+    def _connect(self, port: int) -> BrokerConnection:
+        security = self._options.security
+        options = security.client_options() if security else {}
+        return BrokerConnection(f"{LOOPBACK}:{port}", options)
+
+    def connection_of(self, user: str | None) -> BrokerConnection:
+        """How one of the users of its `ServerSecurity` reaches it; None is a client without a name."""
+        security = self._options.security
+        if security is None:
+            raise BrokerError("the embedded broker is not secured: it has no users")
+        return BrokerConnection(self.connection.bootstrap_servers, security.client_options(user))
 
     @contextlib.contextmanager
     def _ports(self, fixed: int | None = None) -> Iterator[list[int]]:
-        """For clients and for the controller, held until the block ends."""
+        """For clients, for the controller, and if secured for itself; held until the block ends."""
         fixed = fixed or self._options.port
+        count = 3 if self._options.security else 2
         if fixed is None:
-            with reserve_ports(2) as ports:
+            with reserve_ports(count) as ports:
                 yield ports
             return
         with contextlib.ExitStack() as stack:
@@ -211,7 +235,7 @@ class EmbeddedBroker:
                 stack.enter_context(hold_port(fixed))
             except OSError:
                 raise _port_in_use("the port is in use", f"{LOOPBACK}:{fixed}") from None
-            yield [fixed, *stack.enter_context(reserve_ports(1))]
+            yield [fixed, *stack.enter_context(reserve_ports(count - 1))]
 
     def _cache_flags(self, cache: StartupCache) -> tuple[str, ...]:
         if cache.ready:
@@ -239,7 +263,7 @@ class EmbeddedBroker:
             stop_grace=_TRAINING_SECONDS if self._training else _STOP_SECONDS,
         )
 
-    def _wait_until_ready(self, connection: BrokerConnection, port: int) -> None:
+    def _wait_until_ready(self, ports: list[int], insider: Insider) -> None:
         deadline = time.monotonic() + (self._options.start_timeout or _START_SECONDS)
         process = self._process
         assert process is not None
@@ -247,9 +271,9 @@ class EmbeddedBroker:
         why = BrokerNotReady("Kafka opened no port in time")
         # The waits end at once when Kafka does; there is no event to wait for when it opens its port.
         while process.wait(_LOOK_SECONDS) is None and (left := deadline - time.monotonic()) > 0:
-            if _accepts(port):
+            if _accepts(ports[0]):
                 try:
-                    run_blocking(_while_alive(process, round_trip(connection, left)))
+                    run_blocking(_while_alive(process, self._prepare(ports, insider, left)))
                     return
                 except BrokerNotReady as error:  # perhaps it was not Kafka that answered
                     why = error
@@ -258,6 +282,17 @@ class EmbeddedBroker:
         if process.poll() is not None:
             raise self._died_at_start()
         raise BrokerNotReady(f"{why.what}; its log ends:\n{self._log_end()}", fix=why.fix)
+
+    async def _prepare(self, ports: list[int], insider: Insider, left: float) -> None:
+        """Create users and rules if there are any, then pass a record through."""
+        security = self._options.security
+        if security is None:
+            await round_trip(self.connection, left)
+            return
+        from pytest_eng5.brokers.grants import grant
+
+        await grant(insider.connection(ports[2]), security, left)
+        await round_trip(BrokerConnection(self.connection.bootstrap_servers, probe_options(security)), left)
 
     def _died_at_start(self) -> BrokerError:
         log = self._log_end()
@@ -376,6 +411,8 @@ class EmbeddedBroker:
     def describe(self) -> str:
         """One line for a report header."""
         words = ["embedded Apache Kafka", self.version]
+        if self._options.security is not None:
+            words += ["with", self._options.security.protocol, self._options.security.mechanism or ""]
         if self._connection is not None:
             words.append(f"at {self._connection.bootstrap_servers}")
         return " ".join(word for word in words if word)
@@ -389,6 +426,7 @@ class EmbeddedBroker:
             "bootstrap_servers": self.connection.bootstrap_servers,
             "version": self.version,
             "home": str(self.home),
+            "secured": self._options.security is not None,
             "data_dir": str(self._options.data_dir) if self._options.data_dir else None,
             "process": dict(self._process.record()),
             "training": asdict(self._training) if self._training else None,

@@ -111,6 +111,7 @@ def server_properties(
 def write_properties(path: Path, properties: Mapping[str, str]) -> Path:
     """Write a ``.properties`` file: backslashes doubled, whatever is not ASCII as a Unicode escape."""
     lines = [f"{key}={_escaped(value)}\n" for key, value in properties.items()]
+    path.touch(mode=0o600)  # it may hold passwords
     path.write_text("".join(lines), encoding="ascii")
     return path
 
