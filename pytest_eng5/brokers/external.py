@@ -60,8 +60,13 @@ class ExternalBroker:
         return None
 
     def describe(self) -> str:
-        """One line for a report header."""
-        return f"external broker at {self._connection.bootstrap_servers}"
+        """One line for a report header, without secrets."""
+        options = self._connection.client_options
+        how = [str(options[key]) for key in ("security_protocol", "sasl_mechanism") if key in options]
+        if "sasl_plain_username" in options:
+            how.append(f"as {options['sasl_plain_username']}")
+        secured = f" ({' '.join(how)})" if how else ""
+        return f"external broker at {self._connection.bootstrap_servers}{secured}"
 
     def record(self) -> dict[str, Any]:
         """Plain JSON without secrets; `attach` takes the client options from the options again."""

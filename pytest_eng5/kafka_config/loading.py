@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pytest_eng5.kafka_config.model import MECHANISMS, SECURITY_PROTOCOLS, KafkaConfig
 from pytest_eng5.kafka_config.reading import read_settings
+from pytest_eng5.kafka_config.redaction import hide_credentials
 from pytest_eng5.kafka_config.settings import Settings
 from pytest_eng5.kafka_config.tls import client_context
 
@@ -39,6 +40,7 @@ def load_kafka_config(path: Path, environ: Mapping[str, str] | None = None) -> K
     mechanism = username = password = None
     warnings: tuple[str, ...] = ()
     if protocol in _SASL:
+        hide_credentials()
         mechanism, username, password = _credentials(settings)
         if mechanism == "PLAIN" and protocol == "SASL_PLAINTEXT":
             warnings = (f"{path}: the password crosses the network unencrypted (PLAIN without TLS)",)
