@@ -103,10 +103,7 @@ class CaptureHub:
 
         facts = await describe_topics(self._arguments, list(self._events))
         partitions = [TopicPartition(topic, n) for topic, all_ in facts.partitions.items() for n in all_]
-        await self._watch.start()
-        ends = await self._watch.ends(partitions)
-        if ends is None:
-            raise CaptureError(self._watch.describe(), fix="see the broker's own log")
+        ends = await self._watch.start(partitions)
         self._source = Source(self._arguments, self._group_id, facts.record_limit)
         await self._source.start(ends)
         self._tasks = [

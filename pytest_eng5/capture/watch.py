@@ -41,8 +41,8 @@ class BrokerWatch:
         self._failures = 0
         self.problem: str | None = None
 
-    async def start(self) -> None:
-        """Connect.
+    async def start(self, partitions: Iterable[Any]) -> dict[Any, int]:
+        """Connect; returns the end offsets.
 
         Raises:
             KafkaError, OSError: The broker does not answer.
@@ -55,7 +55,13 @@ class BrokerWatch:
             isolation_level="read_uncommitted",
         )
         await self._client.start()
+        by_topic: dict[str, list[Any]] = {}
+        for partition in partitions:
+            by_topic.setdefault(partition.topic, []).append(partition)
+        # Side by side, since the client looks up one topic at a time and rests after each.
+        answers = await asyncio.gather(*map(self._client.end_offsets, by_topic.values()))
         self._answered = time.monotonic()
+        return {partition: end for answer in answers for partition, end in answer.items()}
 
     async def stop(self) -> None:
         """Disconnect."""

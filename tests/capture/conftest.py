@@ -6,8 +6,9 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,10 +23,18 @@ from pytest_eng5.capture import CaptureHub, RunChannel
 from pytest_eng5.contracts import CAPTURED_EVENTS, ProcessingEvent, topic_name, topic_names
 from pytest_eng5.evidence import CapturedRecord, Rejection, RunFolder, Stream, decode_line, read_stream
 
+_spec = spec_from_file_location("kafka_proxy", Path(__file__).with_name("kafka_proxy.py"))
+assert _spec is not None
+assert _spec.loader is not None
+kafka_proxy = module_from_spec(_spec)
+_spec.loader.exec_module(kafka_proxy)
+KafkaProxy = kafka_proxy.KafkaProxy
+
 CALLBACK = ProcessingEvent.LLM_COMPARISON_RESULT
 COMPLETED = ProcessingEvent.CJ_ASSESSMENT_COMPLETED
 FAILED = ProcessingEvent.CJ_ASSESSMENT_FAILED
 RICH = ProcessingEvent.ASSESSMENT_RESULT_PUBLISHED
+LARGE = 20 << 20
 NOW = "2026-03-01T09:00:07Z"
 
 
@@ -40,6 +49,46 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]
     embedded.start()
     yield embedded
     embedded.stop()
+
+
+@contextmanager
+def own_broker(folder: Path, **properties: str) -> Iterator[EmbeddedBroker]:
+    """A broker with server properties of its own, or one to be harmed."""
+    folder.mkdir(exist_ok=True)
+    options = BrokerOptions(
+        kind="embedded",
+        work_dir=folder,
+        log_path=folder / "kafka.log",
+        watch_pid=os.getpid(),
+        properties={name.replace("_", "."): value for name, value in properties.items()},
+    )
+    embedded = EmbeddedBroker(options)
+    embedded.start()
+    try:
+        yield embedded
+    finally:
+        embedded.stop()
+
+
+@pytest.fixture(scope="session")
+def generous(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
+    """A broker that takes records of 20 MB and compacts at once."""
+    limit = str(LARGE)
+    settings = {"message_max_bytes": limit, "replica_fetch_max_bytes": limit, "log_cleaner_backoff_ms": "100"}
+    with own_broker(tmp_path_factory.mktemp("generous"), **settings) as embedded:
+        yield embedded
+
+
+@pytest.fixture
+def proxy(broker: EmbeddedBroker) -> Iterator[KafkaProxy]:
+    """A way to the shared broker that can be disturbed."""
+    made = KafkaProxy(port_of(broker))
+    yield made
+    made.close()
+
+
+def port_of(broker: EmbeddedBroker) -> int:
+    return int(broker.connection.bootstrap_servers.rpartition(":")[2])
 
 
 def envelope(data: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -207,15 +256,22 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig_on(broker: EmbeddedBroker, folder: Path, *, started: bool = True) -> AsyncIterator[Rig]:
-    """A rig on new topics of a broker."""
+async def rig_on(
+    broker: EmbeddedBroker, folder: Path, *, started: bool = True, through: str | None = None
+) -> AsyncIterator[Rig]:
+    """A rig on new topics of a broker; its hub may reach it through a proxy at that address."""
     prefix = f"t{uuid4().hex[:8]}."
     topics = topic_names(CAPTURED_EVENTS, prefix)
     await ensure_topics(broker.connection, topics, partitions=3, may_create=True)
     arguments = broker.connection.client_arguments()
-    producer = AIOKafkaProducer(**arguments, max_request_size=4_000_000)
+    producer = AIOKafkaProducer(**arguments, max_request_size=LARGE)
     await producer.start()
-    hub = CaptureHub(arguments, f"{prefix}group", folder / "stray.jsonl", prefix)
+    hub = CaptureHub(
+        {**arguments, "bootstrap_servers": through or arguments["bootstrap_servers"]},
+        f"{prefix}group",
+        folder / "stray.jsonl",
+        prefix,
+    )
     rig = Rig(broker, folder, prefix, hub, producer)
     if started:
         await hub.start()

@@ -4,7 +4,8 @@ It can lose everything both ways while all connections stay open (a partition of
 and deliver it later, end connections, and let a test look at each request and response, change it or lose it.
 A connection that has lost bytes never works again, as behind a firewall that forgot it.
 
-Kafka clients connect to the address that the broker advertises, so the broker must advertise the proxy's.
+Kafka clients connect to the address that the broker advertises, so the proxy puts its own port in the place
+of the broker's wherever an answer names it. Clients that know the broker's own port go past the proxy.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 __all__ = ["API_VERSIONS", "FETCH", "INIT_PRODUCER_ID", "PRODUCE", "KafkaProxy"]
 
-PRODUCE, FETCH, API_VERSIONS, INIT_PRODUCER_ID = 0, 1, 18, 22
+PRODUCE, FETCH, METADATA, FIND_COORDINATOR, API_VERSIONS, INIT_PRODUCER_ID = 0, 1, 3, 10, 18, 22
 _CHUNK = 1 << 16
 
 Hook = Callable[[int, bytes], bytes | None]
@@ -116,6 +117,10 @@ class KafkaProxy:
             link.end()
 
 
+def _endpoint(port: int | None) -> bytes:
+    return b"127.0.0.1" + struct.pack(">i", port or 0)
+
+
 class _Link:
     """One connection of a client and the one to the broker that belongs to it."""
 
@@ -165,4 +170,6 @@ class _Link:
     def _response(self, frame: bytes) -> bytes | None:
         self.proxy.bytes_to_clients += len(frame)
         key = self.pending.pop(struct.unpack_from(">i", frame)[0], -1)
+        if key in (METADATA, FIND_COORDINATOR):
+            frame = frame.replace(_endpoint(self.proxy.target), _endpoint(self.proxy.port))
         return self.proxy.on_response(key, frame)
