@@ -117,9 +117,9 @@ def serve(
     """Keep an embedded broker up until Ctrl-C or SIGTERM; call it in the main thread.
 
     Args:
-        options: As for `create_broker`; ``port`` fixes the port.
-        topics: Topics to create.
-        partitions: Of each of them.
+        options: As for `create_broker`; ``port`` fixes the port, ``data_dir`` keeps the records.
+        topics: Topics to create; with a ``data_dir`` those that are there already stay as they are.
+        partitions: Of each topic that is created.
         report: Told the address, the folders, and how to stop it, line by line.
 
     Raises:
@@ -133,7 +133,7 @@ def serve(
             if topics:
                 run_blocking(ensure_topics(connection, topics, partitions=partitions, may_create=True))
             broker.on_exit(over.set)
-            for line in _where(broker, topics):
+            for line in _where(broker, topics, options.data_dir):
                 report(line)
             over.wait()
             failure = broker.failure()
@@ -141,15 +141,17 @@ def serve(
         broker.stop()
     if failure is not None:
         raise BrokerStopped(failure, where=connection.bootstrap_servers)
-    report("stopped; its data is removed")
+    kept = options.data_dir
+    report("stopped; its data is removed" if kept is None else f"stopped; its records stay in {kept}")
 
 
-def _where(broker: EmbeddedBroker, topics: Sequence[str]) -> list[str]:
+def _where(broker: EmbeddedBroker, topics: Sequence[str], data_dir: Path | None) -> list[str]:
+    data = f"{broker.home} (removed at the end)" if data_dir is None else f"{data_dir} (kept)"
     return [
         broker.describe(),
         f"bootstrap servers: {broker.connection.bootstrap_servers}",
         f"log:  {broker.log_path}",
-        f"data: {broker.home} (removed at the end)",
+        f"data: {data}",
         f"jars: {broker.jars_folder}",
         *([f"topics: {', '.join(topics)}"] if topics else []),
         f"use it: --eng5-broker external --eng5-bootstrap-servers {broker.connection.bootstrap_servers}",

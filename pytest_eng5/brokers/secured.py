@@ -186,7 +186,7 @@ def _tls(security: ServerSecurity) -> dict[str, str]:
         f"{_CLIENTS}ssl.keystore.key": pkcs8_pem(security.private_key),
         f"{_CLIENTS}ssl.client.auth": security.client_auth,
         # The common name, so that a user is called the same whatever proves it.
-        f"{_CLIENTS}ssl.principal.mapping.rules": "RULE:^.*?[Cc][Nn]=([^,]+).*$/$1/,DEFAULT",
+        f"{_CLIENTS}ssl.principal.mapping.rules": r"RULE:^(?:.*[^\\],)?CN=([^,]+).*$/$1/,DEFAULT",
     }
     if security.ca is not None:
         properties[f"{_CLIENTS}ssl.truststore.type"] = "PEM"

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from pytest_eng5.brokers import BrokerOptions, NoNetwork, create_broker, install
 from pytest_eng5.brokers import lockfile as lockfile_module
@@ -143,9 +144,11 @@ class Served:
             from pytest_eng5.brokers import BrokerOptions, serve
             from pytest_eng5.errors import Eng5Error
             port = int(sys.argv[2]) or None
-            options = BrokerOptions(work_dir=Path(sys.argv[1]), port=port)
+            data_dir = Path(sys.argv[3]) if sys.argv[3:4] and sys.argv[3].startswith("/") else None
+            options = BrokerOptions(work_dir=Path(sys.argv[1]), port=port, data_dir=data_dir)
+            topics = sys.argv[4 if data_dir else 3:]
             try:
-                serve(options, topics=sys.argv[3:], report=lambda line: print(line, flush=True))
+                serve(options, topics=topics, partitions=5, report=lambda line: print(line, flush=True))
             except Eng5Error as error:
                 print(error, file=sys.stderr)
                 sys.exit(error.exit_code)
@@ -185,8 +188,6 @@ class TestServe:
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_runs_until_it_is_stopped(self, served, number, tmp_path, witness):
-        from confluent_kafka.admin import AdminClient
-
         session = served("0", "one", "two")
         told = session.lines_until("Ctrl-C")
         assert told["topics"] == "one, two"
@@ -202,6 +203,24 @@ class TestServe:
         assert err == ""
         assert list((tmp_path / "work").iterdir()) == []
         assert not witness.supervised(tmp_path / "work")
+
+    def test_records_of_a_data_folder_stay(self, served, tmp_path):
+        data = tmp_path / "data"
+        partitions: dict[str, int] = {}
+        clusters: set[str] = set()
+        for topics in (["one"], ["one", "two"]):
+            session = served("0", str(data), *topics)
+            told = session.lines_until("Ctrl-C")
+            assert told["data"] == f"{data} (kept)"
+            admin = AdminClient({"bootstrap.servers": told["bootstrap servers"]})
+            found = admin.list_topics(timeout=10)
+            partitions |= {name: len(found.topics[name].partitions) for name in topics}
+            session.process.send_signal(signal.SIGTERM)
+            out, err = session.process.communicate(timeout=20)
+            assert (out, err) == (f"stopped; its records stay in {data}\n", "")
+            clusters.add(found.cluster_id)
+        assert partitions == {"one": 5, "two": 5}
+        assert len(clusters) == 1
 
     def test_ends_with_an_error_when_kafka_does(self, served, witness, tmp_path):
         session = served()
