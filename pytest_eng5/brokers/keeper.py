@@ -3,9 +3,9 @@
 `main` runs under the supervisor of `pytest_eng5.processes`, which ends it with SIGTERM when the session is
 over, however it ended. There is no moment at which a container exists without it: it makes the container
 itself. Standard output is one JSON object per line for whoever waits: ``{"report": text}``, then
-``{"started": {...}}`` or ``{"failed": {...}}``; the container's log goes to standard error. Should this process
-be killed as well, testcontainers' reaper takes the container away, where its image is on the engine or came
-along with Kafka's.
+``{"started": {...}}`` or ``{"failed": {...}}``; the container's log goes to standard error. Should this
+process be killed as well, testcontainers' reaper takes the container away, where its image is on the engine
+or came along with Kafka's.
 """
 
 from __future__ import annotations
