@@ -89,9 +89,11 @@ async def _check_topics(
 
     from pytest_eng5.brokers.questions import NOT_TOLD, TopicsRequest
 
-    answer = await ask_any(client, TopicsRequest(list(dict.fromkeys([*read, *write]))))
-    for topic in answer.to_object()["topics"]:
-        name, code = topic["topic"], topic["error_code"]
+    wanted = list(dict.fromkeys([*read, *write]))
+    answer = await ask_any(client, TopicsRequest(wanted))
+    found = {topic["topic"]: topic for topic in answer.to_object()["topics"]}
+    for name in wanted:
+        topic, code = found[name], found[name]["error_code"]
         if code == _UNKNOWN_TOPIC:
             lack.topics.append(name)
         elif code not in (0, _NO_LEADER_YET, _TOPIC_DENIED):

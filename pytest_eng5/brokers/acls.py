@@ -52,8 +52,8 @@ class Lack:
             shlex.join([*start, "--operation", operation, *_on(resource, names, group_prefix)])
             for (operation, resource), names in self.rights.items()
         ]
-        fix = "\n    ".join(["whoever runs the broker can allow it:", *commands])
-        return AccessDenied(what, where=connection.bootstrap_servers, fix=fix)
+        whose = "whoever runs the broker can allow it, with a --command-config of theirs:"
+        return AccessDenied(what, where=connection.bootstrap_servers, fix="\n    ".join([whose, *commands]))
 
 
 def _told(operation: str, resource: str, names: Sequence[str]) -> str:

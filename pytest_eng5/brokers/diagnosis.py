@@ -153,7 +153,8 @@ async def unusable(connection: BrokerConnection, error: Exception) -> BrokerUnre
     # A server that answers and refuses tells more than one that is off.
     _, first = next((pair for pair in wrong if pair[1].error is not BrokerUnreachable), wrong[0])
     reasons = "; ".join(f"{server} {reason.what}" for server, reason in wrong)
-    fix = f"{first.fix}; without --eng5-bootstrap-servers an embedded broker is started"
+    instead = "; without --eng5-bootstrap-servers an embedded broker is started"
+    fix = first.fix + (instead if first.error is BrokerUnreachable else "")
     return first.error(f"no Kafka broker can be used: {reasons}", fix=fix)
 
 
@@ -169,7 +170,15 @@ async def _reason(server: _Server, error: Exception) -> Diagnosis:
         return known
     if (unreachable := await _tcp_reason(server)) is not None:
         return unreachable
-    return await _protocol_reason(server) or Diagnosis(
+    if (other := await _protocol_reason(server)) is not None:
+        return other
+    if isinstance(error, ssl.SSLError):
+        return Diagnosis(
+            TlsFailed,
+            f"fails in the TLS handshake ({_worded(error.reason)})",
+            "check host and port, and see the broker's log",
+        )
+    return Diagnosis(
         BrokerUnreachable,
         "accepts connections but does not answer as a Kafka broker with these TLS/SASL settings",
         "check host and port, and security_protocol in " + _FILE,
@@ -181,7 +190,7 @@ async def _tls_reason(server: _Server, error: Exception) -> Diagnosis | None:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return await _certificate_reason(server, cause)
     reason = (getattr(cause, "reason", None) if isinstance(cause, ssl.SSLError) else None) or ""
-    alert = reason.rpartition("ALERT_")[2].replace("_", " ").lower()
+    alert = _worded(reason.rpartition("ALERT_")[2])
     if reason in _NO_CLIENT_CERTIFICATE:
         what = "asks clients for a certificate, and none was shown"
         return Diagnosis(TlsFailed, what, f"set ssl.cert_file and ssl.key_file in {_FILE}")
@@ -195,6 +204,11 @@ async def _tls_reason(server: _Server, error: Exception) -> Diagnosis | None:
             TlsFailed, what, f"set ssl.cert_file and ssl.key_file in {_FILE}, or see the broker's log"
         )
     return None
+
+
+def _worded(reason: str | None) -> str:
+    """OpenSSL's name of an error, to be read by people."""
+    return (reason or "no reason given").replace("_", " ").lower()
 
 
 async def _certificate_reason(server: _Server, error: ssl.SSLCertVerificationError) -> Diagnosis:
