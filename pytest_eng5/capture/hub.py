@@ -199,7 +199,7 @@ class CaptureHub:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._committing is not None:
             await self._committing
-        if self._tasks and self._source is not None and self.failure is None:
+        if self._tasks and self._source is not None and not (self.failure or self._watch.problem):
             await self._source.commit()
         await self._disconnect()
         self._stray.close()
@@ -240,7 +240,7 @@ class CaptureHub:
         for missed in await source.jump(self._watch):
             touched |= self._lose(missed)
         await self._announce(touched)
-        if batches and time.monotonic() - self._committed > _COMMIT_SECONDS:
+        if batches and time.monotonic() - self._committed > _COMMIT_SECONDS and not self._watch.problem:
             self._commit_aside(source)
 
     def _lose(self, missed: str) -> set[RunChannel]:

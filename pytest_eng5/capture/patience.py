@@ -3,7 +3,7 @@
 A request that gets no answer costs ``REQUEST_MS`` and is then made again on a new connection: the library's
 40 s would turn a partition of the network of 3 s into a stall of 37. A broker that is away longer than
 ``PATIENCE_SECONDS`` is given up, and the runs end as an infrastructure fault: a restart of 8 s is survived,
-a broker that never comes back is noticed 12 to 15 s after its last sign of life. The reference pipeline
+a broker that never comes back is given up 12 to 14 s after its last sign of life. The reference pipeline
 waits equally long.
 """
 

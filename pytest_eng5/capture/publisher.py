@@ -92,8 +92,7 @@ class RequestPublisher:
         deadline = loop.time() + PATIENCE_SECONDS
         try:
             async with asyncio.timeout_at(deadline):
-                producer = await self._connected()
-                sent = await producer.send(self._topic, value, key=key.encode())
+                producer, sent = await self._hand_over(value, key.encode())
         except (KafkaError, OSError) as error:
             raise self._error(error, len(value), may_have_arrived=False) from error
         await asyncio.wait({sent}, timeout=deadline - loop.time())
@@ -113,6 +112,19 @@ class RequestPublisher:
         producer, self._producer = self._producer, None
         if producer is not None:
             await disconnect(producer.stop())
+
+    async def _hand_over(self, value: bytes, key: bytes) -> tuple[Any, Any]:
+        """A producer that has taken the record, and the future of its acknowledgement."""
+        from aiokafka.errors import KafkaError
+
+        while True:
+            try:
+                producer = await self._connected()
+                return producer, await producer.send(self._topic, value, key=key)
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+            await asyncio.sleep(BACKOFF_MS / 1000)
 
     async def _connected(self) -> Any:
         async with self._connecting:
@@ -154,6 +166,7 @@ class RequestPublisher:
         )
         try:
             await producer.start()
+            await producer.partitions_for(self._topic)  # asked once, and not when a request is waiting
         except BaseException:
             await disconnect(producer.stop())
             raise

@@ -19,7 +19,7 @@ from pytest_eng5.capture.watch import BrokerWatch
 __all__ = ["Held", "Source"]
 
 _MAX_RECORDS = 2000
-_METADATA_MS = 2000  # how soon partitions that are added are noticed
+_METADATA_MS = 500  # how soon partitions that are added are noticed
 _PARTITION_BYTES = 4 << 20
 _FETCH_BYTES = 8 << 20  # must pass within one request, also on a slow line
 _log = logging.getLogger(__name__)
@@ -204,7 +204,7 @@ class Source:
     async def commit(self) -> None:
         """Commit the positions; a failure is only logged: resuming would repeat some records at most."""
         try:
-            async with asyncio.timeout(self._request_seconds):
+            async with asyncio.timeout(2 * self._request_seconds):
                 await self._consumer.commit(dict(self.positions))
         except Exception as error:
             _log.warning("offsets not committed: %s", error)

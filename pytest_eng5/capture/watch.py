@@ -18,6 +18,8 @@ from pytest_eng5.capture.patience import BACKOFF_MS, PATIENCE_SECONDS, REQUEST_M
 __all__ = ["BrokerWatch"]
 
 _INTERVAL_SECONDS = 1.0
+_REPEAT_MS = 1000
+_LAST_SECONDS = 1.0
 _FAILURES = 3  # a process that was asleep finds one request overdue, and must ask again before it gives up
 _log = logging.getLogger(__name__)
 
@@ -55,6 +57,9 @@ class BrokerWatch:
             isolation_level="read_uncommitted",
         )
         await self._client.start()
+        # How long it looks for an answer must exceed the time of a single request, which otherwise is not
+        # seen to fail: the client would go on with a dead connection for ever.
+        self._client._request_timeout_ms = REQUEST_MS + _REPEAT_MS
         by_topic: dict[str, list[Any]] = {}
         for partition in partitions:
             by_topic.setdefault(partition.topic, []).append(partition)
@@ -83,11 +88,22 @@ class BrokerWatch:
             CaptureError: It has.
         """
         while True:
-            away = self.problem is not None
-            await asyncio.sleep(BACKOFF_MS / 1000 if away else _INTERVAL_SECONDS)
-            await self.ends(partitions())
+            await asyncio.sleep(_INTERVAL_SECONDS if self.problem is None else BACKOFF_MS / 1000)
+            asking = asyncio.ensure_future(self.ends(partitions()))
+            try:
+                await asyncio.wait({asking}, timeout=self._patience())
+            finally:
+                asking.cancel()
+            if not asking.done():
+                self._failures += 1
             if self._failures >= _FAILURES and self.away_seconds > PATIENCE_SECONDS:
                 raise CaptureError(self.describe())
+
+    def _patience(self) -> float | None:
+        """How long the next answer is waited for; not limited until it may be the last attempt."""
+        if self._failures < _FAILURES - 1:
+            return None
+        return max(PATIENCE_SECONDS - self.away_seconds, _LAST_SECONDS)
 
     @property
     def away_seconds(self) -> float:
@@ -105,8 +121,7 @@ class BrokerWatch:
         from aiokafka.errors import KafkaError
 
         try:
-            async with asyncio.timeout(2 * REQUEST_MS / 1000):
-                answer = await question(partitions)
+            answer = await question(partitions)
         except (KafkaError, OSError, TimeoutError) as error:
             self._failed(error, partitions)
             return None
