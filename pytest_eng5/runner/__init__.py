@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from pytest_eng5.runner.campaign import Campaign
+from pytest_eng5.runner.capacity import Capacity, Shortage, comparison_shortages, essay_shortages
 from pytest_eng5.runner.claims import Claim, Claims
 from pytest_eng5.runner.composition import compose_plan, compose_request, qualities, simulation
-from pytest_eng5.runner.errors import InputError, LiveRunRefused, PipelineDied, RunnerError
+from pytest_eng5.runner.errors import InputError, LiveRunRefused, PipelineDied, RunnerError, TextError
 from pytest_eng5.runner.execution import perform_run
 from pytest_eng5.runner.handlers import HANDLER_MAP, AnchorAlignHandler, ModeHandlerProtocol, exit_code
 from pytest_eng5.runner.inventory import Essay, Inventory, read_inventory, read_source
 from pytest_eng5.runner.pipeline_process import PipelineUrls, ReferencePipeline
 from pytest_eng5.runner.resources import Finalise, Resources, open_resources
 from pytest_eng5.runner.settings import Environment, RunnerPaths, RunnerSettings, RunSpec, deadlines_for
+from pytest_eng5.runner.texts import EssayText, extract_text
 
 __all__ = [
     "HANDLER_MAP",
     "AnchorAlignHandler",
     "Campaign",
+    "Capacity",
     "Claim",
     "Claims",
     "Environment",
     "Essay",
+    "EssayText",
     "Finalise",
     "InputError",
     "Inventory",
@@ -34,10 +38,15 @@ __all__ = [
     "RunnerError",
     "RunnerPaths",
     "RunnerSettings",
+    "Shortage",
+    "TextError",
+    "comparison_shortages",
     "compose_plan",
     "compose_request",
     "deadlines_for",
+    "essay_shortages",
     "exit_code",
+    "extract_text",
     "open_resources",
     "perform_run",
     "qualities",

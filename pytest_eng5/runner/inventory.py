@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from pytest_eng5.contracts import text_sha256
 from pytest_eng5.evidence import SourceText
 from pytest_eng5.runner.errors import InputError
-from pytest_eng5.scenario import read_anchors
+from pytest_eng5.runner.texts import EssayText, extract_text
+from pytest_eng5.scenario import (
+    ANCHOR_FOLDER,
+    STUDENT_FOLDER,
+    Anchor,
+    Problem,
+    ScenarioError,
+    Student,
+    list_essays,
+    read_anchors,
+    read_students,
+)
 
 __all__ = ["Essay", "Inventory", "read_inventory", "read_source"]
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Essay:
-    """One essay: the user's id, where it lies, its text and expert grade."""
+    """One essay: the user's id, where it lies, its text and expert grade, SHA-256 of its file's bytes."""
 
     local_id: str
     path: Path
     text: str
     grade: str | None
+    source_sha256: str | None = None
 
     @property
     def checksum(self) -> str:
@@ -30,61 +47,115 @@ class Essay:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Everything that goes into a run; paths in texts are relative to the inputs folder."""
+    """Everything that goes into a run; paths in texts are relative to the inputs folder.
+
+    Attributes:
+        root: The inputs folder.
+        anchors: Essays with an expert grade; empty if they were not asked for.
+        students: Essays to be graded; empty if they were not asked for.
+        notices: Lock files and hidden files, which were passed over, each with what to do if that is wrong.
+    """
 
     root: Path
     anchors: tuple[Essay, ...]
     instructions: SourceText | None = None
     prompt: SourceText | None = None
+    students: tuple[Essay, ...] = ()
+    notices: tuple[Problem, ...] = ()
 
 
-def read_inventory(inputs: Path) -> Inventory:
+class _Reading:
+    """One reading of a folder, which goes on after a problem so that all of them can be told together."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.problems: list[Problem] = []
+        self.notices: list[Problem] = []
+
+    def attempt(self, read: Callable[[], _T]) -> _T | None:
+        """Return what ``read`` returns; ``None`` if it complains."""
+        try:
+            return read()
+        except ScenarioError as error:
+            self.problems += error.problems
+            return None
+
+    def essays(
+        self, folder: str, read: Callable[[Path], Sequence[Anchor] | Sequence[Student]]
+    ) -> tuple[Essay, ...]:
+        """Read the essays of one folder; their texts are tried even if ids or grades are wrong."""
+        found = self.attempt(lambda: read(self.root))
+        files = self.attempt(lambda: list_essays(self.root / folder))
+        if files is None:
+            return ()
+        self.notices += files.passed_over
+        texts = {path: self.attempt(partial(_text, path, "essay")) for path in files.paths}
+        return tuple(
+            _essay(entry, text) for entry in found or () if (text := texts.get(entry.path)) is not None
+        )
+
+    def source(self, name: str) -> SourceText | None:
+        """Read a text that a folder may have or not."""
+        path = self.root / name
+        return (
+            self.attempt(lambda: _source(path, self.root, _text(path, "file").text))
+            if path.exists()
+            else None
+        )
+
+
+def read_inventory(inputs: Path, *, anchors: bool = True, students: bool = False) -> Inventory:
     """Read an inputs folder.
 
+    Args:
+        inputs: The folder.
+        anchors: Read the folder ``anchors/`` and its table.
+        students: Read the folder ``students/``.
+
     Raises:
-        AnchorError: Anchors are missing, ambiguous, ungraded or empty.
-        InputError: A file cannot be read as UTF-8 text.
+        InputError: Essays are missing, ambiguous, ungraded or empty, or a file cannot be read; it holds
+            every problem of the folder.
     """
-    anchors = tuple(
-        Essay(anchor.anchor_id, anchor.path, _text(anchor.path), anchor.grade)
-        for anchor in read_anchors(inputs)
+    reading = _Reading(inputs.absolute())
+    inventory = Inventory(
+        root=reading.root,
+        anchors=reading.essays(ANCHOR_FOLDER, read_anchors) if anchors else (),
+        students=reading.essays(STUDENT_FOLDER, read_students) if students else (),
+        instructions=reading.source("instructions.md"),
+        prompt=reading.source("prompt.md"),
+        notices=tuple(reading.notices),
     )
-    return Inventory(
-        root=inputs,
-        anchors=anchors,
-        instructions=_optional(inputs / "instructions.md", inputs),
-        prompt=_optional(inputs / "prompt.md", inputs),
-    )
+    if reading.problems:
+        raise InputError(tuple(dict.fromkeys(reading.problems)))
+    return inventory
 
 
 def read_source(path: Path, relative_to: Path) -> SourceText:
     """Read a text with its checksum.
 
     Raises:
-        InputError: Missing, blank, or not UTF-8.
+        InputError: Missing, blank, or no text.
     """
-    text = _text(path)
-    return SourceText(source_path=_shown(path, relative_to), checksum=text_sha256(text), content=text)
-
-
-def _optional(path: Path, root: Path) -> SourceText | None:
-    return read_source(path, root) if path.is_file() else None
-
-
-def _shown(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-
-
-def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"not UTF-8 (byte {error.start})", where=str(path), fix="save it as UTF-8"
-        ) from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"cannot be read: {reason}", where=str(path), fix="check path and rights") from error
-    if not text.strip():
-        raise InputError("the file is empty", where=str(path), fix="put the text in, or remove the file")
-    return text
+        return _source(path, relative_to, _text(path, "file").text)
+    except ScenarioError as error:
+        raise InputError(error.problems) from error
+
+
+def _source(path: Path, relative_to: Path, text: str) -> SourceText:
+    shown = path.relative_to(relative_to).as_posix() if path.is_relative_to(relative_to) else path.name
+    return SourceText(source_path=shown, checksum=text_sha256(text), content=text)
+
+
+def _essay(entry: Anchor | Student, text: EssayText) -> Essay:
+    if isinstance(entry, Anchor):
+        return Essay(entry.anchor_id, entry.path, text.text, entry.grade, text.source_sha256)
+    return Essay(entry.student_id, entry.path, text.text, None, text.source_sha256)
+
+
+def _text(path: Path, role: str) -> EssayText:
+    try:
+        return extract_text(path)
+    except ScenarioError as error:
+        message = f"the {role} {path.name!r} {error.message}"
+        raise ScenarioError.at(error.location, message, error.hint) from error

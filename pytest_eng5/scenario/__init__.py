@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from pytest_eng5.scenario.anchors import Anchor, read_anchors
+from pytest_eng5.scenario.anchors import ANCHOR_FOLDER, Anchor, read_anchors
 from pytest_eng5.scenario.errors import AnchorError, Location, OverrideError, Problem, ScenarioError
+from pytest_eng5.scenario.essays import EssayFiles, decode_essay, list_essays, read_essay
 from pytest_eng5.scenario.json_schema import scenario_json_schema
 from pytest_eng5.scenario.loading import load_scenario
+from pytest_eng5.scenario.students import STUDENT_FOLDER, Student, read_students
 from pytest_eng5.scenario.variants import Expect, Judge, MockJudge, Scenario, Threshold, Timeout, Variant
 
 __all__ = [
+    "ANCHOR_FOLDER",
+    "STUDENT_FOLDER",
     "Anchor",
     "AnchorError",
+    "EssayFiles",
     "Expect",
     "Judge",
     "Location",
@@ -19,10 +24,15 @@ __all__ = [
     "Problem",
     "Scenario",
     "ScenarioError",
+    "Student",
     "Threshold",
     "Timeout",
     "Variant",
+    "decode_essay",
+    "list_essays",
     "load_scenario",
     "read_anchors",
+    "read_essay",
+    "read_students",
     "scenario_json_schema",
 ]

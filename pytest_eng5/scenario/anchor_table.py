@@ -1,39 +1,27 @@
-"""The table of anchors (``anchors.csv``): id, file and expert grade of each, with the place of every cell."""
+"""The table of anchors (CSV or XLSX): id, file and expert grade of each, with the place of every cell."""
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_eng5.scenario.errors import Location, ScenarioError, shown_text
-from pytest_eng5.scenario.textfile import position_at, read_text
+from pytest_eng5.scenario.csv_table import MAX_TABLE_BYTES, csv_rows
+from pytest_eng5.scenario.errors import Location, Problem, ScenarioError, shown_text
+from pytest_eng5.scenario.table import Cell, TableRow, column_name
+from pytest_eng5.scenario.xlsx_table import SHEET, xlsx_rows
 
 __all__ = ["MAX_TABLE_BYTES", "AnchorRow", "Cell", "read_anchor_table"]
 
-MAX_TABLE_BYTES = 256 * 1024
-"""Size limit of a table in bytes."""
-
-_DELIMITERS = (",", ";")
 _ID_NAMES = ("anchor_id",)
 _FILE_NAMES = ("file_name",)
 _GRADE_NAMES = ("grade", "pred_mode_grade")
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """The text of one cell, stripped, and where it starts."""
-
-    text: str
-    location: Location
+_KNOWN = frozenset({*_ID_NAMES, *_FILE_NAMES, *_GRADE_NAMES})
 
 
 @dataclass(frozen=True, slots=True)
 class AnchorRow:
-    """One row: ``line`` is the first line of the row in the file."""
+    """One row: ``line`` is the first line of the row in the file, or its number in the worksheet."""
 
     line: int
     anchor_id: Cell
@@ -47,26 +35,6 @@ class AnchorRow:
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
-    """A row as it is written: its cells, and at which character of the row each starts."""
-
-    values: Sequence[str]
-    written: str
-    offsets: Sequence[int]
-    start: Location
-
-    def cell(self, index: int) -> Cell:
-        """Return a cell with its place; an empty one if the row is shorter."""
-        if index >= len(self.values) or len(self.offsets) != len(self.values):
-            return Cell(self.values[index].strip() if index < len(self.values) else "", self.start)
-        offset = self.offsets[index]
-        while self.written[offset : offset + 1] in (" ", "\t"):
-            offset += 1
-        line, column = position_at(self.written, offset)
-        return Cell(self.values[index].strip(), Location(self.start.path, self.start.line + line - 1, column))
-
-
-@dataclass(frozen=True, slots=True)
 class _Columns:
     anchor_id: int
     file_name: int
@@ -74,7 +42,7 @@ class _Columns:
 
 
 def read_anchor_table(path: Path) -> list[AnchorRow]:
-    """Read a table with a header row, separated by commas or semicolons.
+    """Read a table with a header row: a workbook if its suffix is ``.xlsx``, else CSV.
 
     Columns are found by name in any case, ``-`` and blanks counting as ``_``: ``anchor_id``, ``file_name``,
     and ``grade`` or ``pred_mode_grade`` (the first that is not empty counts). Blank rows are passed over.
@@ -83,67 +51,30 @@ def read_anchor_table(path: Path) -> list[AnchorRow]:
         The rows in order; a cell that a row does not have is empty.
 
     Raises:
-        ScenarioError: Not a readable UTF-8 file, not CSV, no rows, or a column is missing.
+        ScenarioError: Not a readable file, no rows, a column is missing, or cells of a workbook that hold no
+            text or number (all of them are told).
     """
-    text = read_text(path, MAX_TABLE_BYTES)
-    delimiter = _delimiter(text)
-    records = _records(text, delimiter, path)
+    records = _records(path)
     header = next(records, None)
     if header is None:
         raise ScenarioError.at(
             Location(path), "the table is empty", "write a header row and one row per anchor"
         )
     columns = _columns(header)
-    rows = [_row(record, columns) for record in records]
+    rows, problems = _rows(records, columns)
+    if problems:
+        raise ScenarioError(problems)
     if not rows:
         raise ScenarioError.at(Location(path), "the table has no rows", "write one row per anchor")
     return rows
 
 
-def _delimiter(text: str) -> str:
-    """Return the separator that finds more of the known columns in the header row."""
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    known = {*_ID_NAMES, *_FILE_NAMES, *_GRADE_NAMES}
-    return max(_DELIMITERS, key=lambda mark: sum(_column_name(part) in known for part in header.split(mark)))
+def _records(path: Path) -> Iterator[TableRow]:
+    return xlsx_rows(path) if path.suffix.lower() == ".xlsx" else csv_rows(path, _KNOWN)
 
 
-def _column_name(text: str) -> str:
-    return re.sub(r"[-\s]+", "_", text.strip().strip('"').strip()).lower()
-
-
-def _records(text: str, delimiter: str, path: Path) -> Iterator[_Record]:
-    """Yield each row that is not blank."""
-    lines = list(io.StringIO(text, newline=""))
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    start = 0
-    while True:
-        try:
-            values = next(reader, None)
-        except csv.Error as error:
-            where = Location(path, min(start + 1, len(lines)))
-            raise ScenarioError.at(where, f"is not CSV: {error}", "check the quotes of this row") from error
-        if values is None:
-            return
-        if any(value.strip() for value in values):
-            written = "".join(lines[start : reader.line_num])
-            yield _Record(values, written, _offsets(written, delimiter), Location(path, start + 1))
-        start = reader.line_num
-
-
-def _offsets(written: str, delimiter: str) -> list[int]:
-    """Return where each cell of a row starts; the csv module does not say."""
-    starts = [0]
-    quoted = False
-    for index, char in enumerate(written):
-        if char == '"':
-            quoted = not quoted
-        elif char == delimiter and not quoted:
-            starts.append(index + 1)
-    return starts
-
-
-def _columns(header: _Record) -> _Columns:
-    names = [_column_name(value) for value in header.values]
+def _columns(header: TableRow) -> _Columns:
+    names = [column_name(value) for value in header.values]
     found = {
         "anchor_id": [index for index, name in enumerate(names) if name in _ID_NAMES],
         "file_name": [index for index, name in enumerate(names) if name in _FILE_NAMES],
@@ -153,12 +84,28 @@ def _columns(header: _Record) -> _Columns:
     if missing:
         had = shown_text(", ".join(value.strip() for value in header.values), 200)
         message = f"the header has no column {', '.join(missing)}; it has {had}"
-        hint = "columns are anchor_id, file_name and grade, separated by commas or semicolons"
-        raise ScenarioError.at(header.start, message, hint)
+        raise ScenarioError.at(header.start, message, _columns_hint(header.start.path))
     return _Columns(found["anchor_id"][0], found["file_name"][0], tuple(found["grade"]))
 
 
-def _row(record: _Record, columns: _Columns) -> AnchorRow:
+def _columns_hint(path: Path) -> str:
+    if path.suffix.lower() == ".xlsx":
+        return f"columns are anchor_id, file_name and grade; of several sheets the one called {SHEET} is read"
+    return "columns are anchor_id, file_name and grade, separated by commas or semicolons"
+
+
+def _rows(records: Iterator[TableRow], columns: _Columns) -> tuple[list[AnchorRow], list[Problem]]:
+    rows: list[AnchorRow] = []
+    problems: list[Problem] = []
+    for record in records:
+        try:
+            rows.append(_row(record, columns))
+        except ScenarioError as error:
+            problems += error.problems
+    return rows, problems
+
+
+def _row(record: TableRow, columns: _Columns) -> AnchorRow:
     grades = [record.cell(index) for index in columns.grades]
     grade = next((found for found in grades if found.text), grades[0])
     return AnchorRow(record.start.line, record.cell(columns.anchor_id), record.cell(columns.file_name), grade)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_eng5.contracts import grade_from_stem, grade_rank, known_grades, sanitize_identifier
+from pytest_eng5.contracts import grade_from_stem, grade_rank, known_grades
 from pytest_eng5.scenario.anchor_table import AnchorRow, read_anchor_table
 from pytest_eng5.scenario.errors import AnchorError, Location, Problem, ScenarioError, shown_path, shown_text
-from pytest_eng5.scenario.essays import EssayFiles, essay_problem, list_essays
+from pytest_eng5.scenario.essay_ids import EssayId, equal_ids
+from pytest_eng5.scenario.essays import EssayFiles, essay_problem, list_essays, normal_name
 from pytest_eng5.scenario.explain import closest
+from pytest_eng5.scenario.textfile import reason_of
 
-__all__ = ["ANCHOR_FOLDER", "ANCHOR_TABLE", "Anchor", "read_anchors"]
+__all__ = ["ANCHOR_FOLDER", "ANCHOR_TABLE", "ANCHOR_TABLES", "Anchor", "read_anchors"]
 
 ANCHOR_FOLDER = "anchors"
 ANCHOR_TABLE = "anchors.csv"
+ANCHOR_TABLES = (ANCHOR_TABLE, "anchors.xlsx")
+"""Names of the table, in any case; a folder has one of them or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,11 @@ class Anchor:
     """One anchor essay; its text is not held.
 
     Attributes:
-        anchor_id: Id in the table, else the file name without its suffix. Never sent to the judge.
+        anchor_id: Id in the table, else the file name without its suffix; composed letters (NFC). Never sent
+            to the judge.
         path: The essay file.
         grade: Expert grade, one that `contracts.grade_rank` knows.
-        csv_line: Line of the table that gave id and grade; None if the file name gave them.
+        csv_line: Line (of a worksheet: row) of the table that gave id and grade; None if the file name did.
     """
 
     anchor_id: str
@@ -49,9 +52,12 @@ class _Candidate:
 def read_anchors(inputs_dir: Path) -> tuple[Anchor, ...]:
     """Return the anchors of ``inputs_dir``.
 
-    With a table ``anchors.csv`` its rows give ids, grades and order, and it must list every essay of the
-    folder ``anchors/``. Without one the grade is the last ``_`` token of each file name (contract 10.4) and
-    the order is that of the names. Hidden files and lock files (``~$...``) are passed over.
+    With a table ``anchors.csv`` or ``anchors.xlsx`` its rows give ids, grades and order, and it must list
+    every essay of the folder ``anchors/``. Without one the grade is the last ``_`` token of each file name
+    (contract 10.4) and the order is that of the names. Hidden files and lock files (``~$...``) are passed
+    over.
+
+    Essays are checked as far as that needs no reader of Word or PDF files: their text is extracted later.
 
     Raises:
         AnchorError: No such folder or nothing in it, an essay that cannot be used, a table that does not fit
@@ -67,19 +73,41 @@ def read_anchors(inputs_dir: Path) -> tuple[Anchor, ...]:
 
 
 def _read(inputs_dir: Path) -> tuple[Anchor, ...]:
-    folder = inputs_dir / ANCHOR_FOLDER
-    essays = list_essays(folder)
-    table = inputs_dir / ANCHOR_TABLE
-    if os.path.lexists(table):
-        candidates, problems = _from_table(table, essays)
+    essays = list_essays(inputs_dir / ANCHOR_FOLDER)
+    tables, problems = _tables(inputs_dir)
+    if len(tables) == 1:
+        candidates, found = _from_table(tables[0], essays)
     else:
-        candidates, problems = _from_names(essays)
-    found = (essay_problem(candidate.anchor.path) for candidate in candidates)
-    problems += [problem for problem in found if problem]
-    problems += [*_equal_ids(candidates), *_mixed_scales(candidates)]
+        # Of several tables none is right; grades of names would be wrong as well.
+        candidates, found = ([], list(essays.problems)) if tables else _from_names(essays)
+    problems += found
+    problems += [problem for path in essays.paths if (problem := essay_problem(path))]
+    problems += [*equal_ids("anchor", map(_essay_id, candidates)), *_mixed_scales(candidates)]
     if problems:
         raise AnchorError(problems)
     return tuple(candidate.anchor for candidate in candidates)
+
+
+def _tables(inputs_dir: Path) -> tuple[list[Path], list[Problem]]:
+    """The table of a folder, and what must not be taken for one; more than one table is a problem too."""
+    try:
+        alike = sorted(
+            path for path in inputs_dir.iterdir() if path.stem.lower() == "anchors" and path.suffix
+        )
+    except OSError as error:
+        what = f"cannot be listed: {reason_of(error)}"
+        return [], [Problem(Location(inputs_dir), what, "check that it may be read")]
+    tables = [path for path in alike if path.name.lower() in ANCHOR_TABLES]
+    hint = f"save it as {' or '.join(ANCHOR_TABLES)}, or give it another name"
+    problems = [
+        Problem(Location(path), f"{path.name!r} looks like a table of anchors, but would not be read", hint)
+        for path in alike
+        if path not in tables and not path.is_dir()
+    ]
+    if len(tables) > 1:
+        message = f"there are several tables of anchors: {', '.join(path.name for path in tables)}"
+        problems.append(Problem(Location(tables[1]), message, "keep one of them"))
+    return tables, problems
 
 
 def _from_names(essays: EssayFiles) -> tuple[list[_Candidate], list[Problem]]:
@@ -97,7 +125,7 @@ def _from_names(essays: EssayFiles) -> tuple[list[_Candidate], list[Problem]]:
             hint = f"name it like essay_01_B.txt, or write {ANCHOR_TABLE}; {_grades_hint()}"
             problems.append(Problem(where, message, hint))
         else:
-            candidates.append(_Candidate(Anchor(path.stem, path, grade), where, where))
+            candidates.append(_Candidate(Anchor(normal_name(path.stem), path, grade), where, where))
     return candidates, problems
 
 
@@ -116,7 +144,11 @@ def _from_table(table: Path, essays: EssayFiles) -> tuple[list[_Candidate], list
     problems = list(essays.problems)
     listed: dict[Path, AnchorRow] = {}
     candidates: list[_Candidate] = []
-    for row in read_anchor_table(table):
+    try:
+        rows = read_anchor_table(table)
+    except ScenarioError as error:
+        return [], [*problems, *error.problems]
+    for row in rows:
         path = essays.find(row.file_name.text)
         problem = _row_problem(row, path, listed, essays)
         if problem:
@@ -124,7 +156,7 @@ def _from_table(table: Path, essays: EssayFiles) -> tuple[list[_Candidate], list
         if path:
             listed.setdefault(path, row)
         if path and not problem:
-            anchor = Anchor(row.anchor_id.text, path, row.grade.text.upper(), row.line)
+            anchor = Anchor(normal_name(row.anchor_id.text), path, row.grade.text.upper(), row.line)
             candidates.append(_Candidate(anchor, row.anchor_id.location, row.grade.location))
     problems += _not_listed(table, essays, listed)
     return candidates, problems
@@ -162,28 +194,15 @@ def _row_problem(
 
 def _not_listed(table: Path, essays: EssayFiles, listed: Iterable[Path]) -> list[Problem]:
     missing = sorted(set(essays.paths) - set(listed))
-    hint = f"add a row for it to {ANCHOR_TABLE}, or take it out of {ANCHOR_FOLDER}/"
+    hint = f"add a row for it to {table.name}, or take it out of {ANCHOR_FOLDER}/"
     return [
         Problem(Location(table), f"the essay {path.name!r} is not listed, so its grade is unknown", hint)
         for path in missing
     ]
 
 
-def _equal_ids(candidates: Sequence[_Candidate]) -> list[Problem]:
-    """Ids lose case, signs and punctuation when they are normalised: ``E+1`` and ``E-1`` become one."""
-    groups: defaultdict[str, list[_Candidate]] = defaultdict(list)
-    for candidate in candidates:
-        groups[sanitize_identifier(candidate.anchor.anchor_id)].append(candidate)
-    return [_equal_id(key, group[0], other) for key, group in groups.items() for other in group[1:]]
-
-
-def _equal_id(key: str, first: _Candidate, other: _Candidate) -> Problem:
-    mine, theirs = shown_text(other.anchor.anchor_id), shown_text(first.anchor.anchor_id)
-    if other.anchor.anchor_id == first.anchor.anchor_id:
-        message = f"the anchor id {mine!r} is already used by {first.anchor.path.name}"
-    else:
-        message = f"the anchor ids {theirs!r} and {mine!r} are both {shown_text(key)!r} once normalised"
-    return Problem(other.id_location, message, "give each anchor an id that differs in letters or digits")
+def _essay_id(candidate: _Candidate) -> EssayId:
+    return EssayId(candidate.anchor.anchor_id, candidate.anchor.path.name, candidate.id_location)
 
 
 def _mixed_scales(candidates: Sequence[_Candidate]) -> list[Problem]:

@@ -13,7 +13,8 @@ __all__ = ["MAX_TEXT_BYTES", "decode_text", "position_at", "read_bytes", "read_t
 MAX_TEXT_BYTES = 1 << 20
 """Size limit in bytes of a prompt, a rubric, an essay or a grade table."""
 
-_WIDE_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def reason_of(error: OSError | ValueError) -> str:
@@ -46,7 +47,8 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
         with path.open("rb") as stream:
             content = stream.read(max_bytes + 1)
     except (OSError, ValueError) as error:
-        raise ScenarioError.at(Location(path), f"cannot be read: {reason_of(error)}") from error
+        hint = "check that it exists and may be read"
+        raise ScenarioError.at(Location(path), f"cannot be read: {reason_of(error)}", hint) from error
     if len(content) > max_bytes:
         raise ScenarioError.at(
             Location(path), f"is larger than {max_bytes // 1024} KiB", "check that this is the file you mean"
@@ -54,20 +56,25 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     return content
 
 
-def decode_text(path: Path, content: bytes) -> str:
-    """Return ``content`` decoded from UTF-8; errors as in `read_text`, ``path`` is for their position."""
-    if content.startswith(_WIDE_MARKS):
+def decode_text(path: Path, content: bytes, *, utf16: bool = False) -> str:
+    """Return ``content`` decoded from UTF-8; errors as in `read_text`, ``path`` is for their position.
+
+    Args:
+        utf16: Take UTF-16 as well, if the content starts with its byte order mark.
+    """
+    wide = content.startswith(_UTF16_MARKS) and not content.startswith(_UTF32_MARKS)
+    if content.startswith(_UTF32_MARKS) or (wide and not utf16):
         raise ScenarioError.at(
             Location(path), "is UTF-16 or UTF-32 text, not UTF-8", "save the file as UTF-8"
         )
+    codec, name = ("utf-16", "UTF-16") if wide else ("utf-8-sig", "UTF-8")
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode(codec)
     except UnicodeDecodeError as error:
-        good = error.object[: error.start].decode("utf-8-sig")
-        byte = error.object[error.start]
+        good = error.object[: error.start].decode(codec)
         problem = Problem(
             Location(path, *position_at(good, len(good))),
-            f"is not UTF-8: byte 0x{byte:02x} cannot be decoded",
+            f"is not {name}: byte 0x{error.object[error.start]:02x} cannot be decoded",
             "save the file as UTF-8",
         )
         raise ScenarioError([problem]) from None

@@ -301,7 +301,7 @@ def test_an_unset_total_deadline_grows_with_the_comparisons(make_variant: Callab
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "empty"), (b" \n\t ", "empty"), (b"\xff\xfe", "UTF-8"), (None, "cannot be read")],
+    [(b"", "empty"), (b" \n\t ", "empty"), (b"\xff\xff", "UTF-8"), (None, "cannot be read")],
 )
 def test_unusable_texts_are_refused(tmp_path: Path, content: bytes | None, words: str) -> None:
     path = tmp_path / "text.txt"
@@ -309,7 +309,7 @@ def test_unusable_texts_are_refused(tmp_path: Path, content: bytes | None, words
         path.write_bytes(content)
     with pytest.raises(InputError, match=words) as caught:
         read_source(path, tmp_path)
-    assert caught.value.where == str(path)
+    assert caught.value.where == f"{path}:1:1"
     assert caught.value.fix
     assert isinstance(caught.value, UsageError)
 

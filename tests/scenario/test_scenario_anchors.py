@@ -248,23 +248,18 @@ def test_a_file_name_without_a_grade_needs_a_table(inputs: Inputs, name: str, me
     assert "or write anchors.csv; known grades: A, A-" in error.hint
 
 
-@pytest.mark.parametrize("suffix", [".docx", ".pdf", ".PDF"])
-def test_formats_of_later_work_are_not_supported_yet(inputs: Inputs, suffix: str) -> None:
-    inputs.essays("one_A.txt", f"two_B{suffix}")
-    assert inputs.lines() == [
-        f"in/anchors/two_B{suffix}:1:1: essays in {suffix.lower()} files are not supported yet"
-    ]
-
-
-def test_a_listed_file_of_a_later_format_is_reported_once(inputs: Inputs) -> None:
-    inputs.essays("one.txt", "two.docx").table(f"{HEADER}x,one.txt,A\ny,two.docx,B\n")
-    assert inputs.lines() == ["in/anchors/two.docx:1:1: essays in .docx files are not supported yet"]
-
-
-@pytest.mark.parametrize("name", ["grades.csv", "Thumbs.db", "essay_A", "notes_A.rtf"])
+@pytest.mark.parametrize("name", ["grades.csv", "Thumbs.db", "essay_A", "notes_A.rtf", "old_B.doc", "x.xlsx"])
 def test_other_files_are_no_essays(inputs: Inputs, name: str) -> None:
     inputs.essays("one_A.txt", name)
-    assert inputs.lines() == [f"in/anchors/{name}:1:1: '{name}' is no essay: neither .txt nor .md"]
+    assert inputs.lines() == [f"in/anchors/{name}:1:1: '{name}' is no essay: not .txt, .md, .docx or .pdf"]
+    assert inputs.error().hint == (
+        "save it as .docx, .pdf or UTF-8 text (.txt, .md), or take it out of the folder"
+    )
+
+
+def test_a_listed_file_that_is_no_essay_is_reported_once(inputs: Inputs) -> None:
+    inputs.essays("one.txt", "two.odt").table(f"{HEADER}x,one.txt,A\ny,two.odt,B\n")
+    assert inputs.lines() == ["in/anchors/two.odt:1:1: 'two.odt' is no essay: not .txt, .md, .docx or .pdf"]
 
 
 def test_a_folder_among_the_essays_is_not_passed_over(inputs: Inputs) -> None:
@@ -280,7 +275,14 @@ def test_a_folder_among_the_essays_is_not_passed_over(inputs: Inputs) -> None:
         (b"\n \t\r\n", "1:1", "the essay 'bad_B.txt' is empty"),
         ("\ufeff\u00a0\n".encode(), "1:1", "the essay 'bad_B.txt' is empty"),
         (b"line\nna\xefve", "2:3", "the essay 'bad_B.txt' is not UTF-8: byte 0xef cannot be decoded"),
-        ("text".encode("utf-16"), "1:1", "the essay 'bad_B.txt' is UTF-16 or UTF-32 text, not UTF-8"),
+        ("text".encode("utf-32"), "1:1", "the essay 'bad_B.txt' is UTF-16 or UTF-32 text, not UTF-8"),
+        (
+            b"\xff\xfea\0\n\0b\0\0\xd8",
+            "2:2",
+            "the essay 'bad_B.txt' is not UTF-16: byte 0x00 cannot be decoded",
+        ),
+        (b"\xfe\xff\0a\0", "1:2", "the essay 'bad_B.txt' is not UTF-16: byte 0x00 cannot be decoded"),
+        ("text".encode("utf-16-le"), "1:2", "the essay 'bad_B.txt' holds a NUL character"),
     ],
 )
 @pytest.mark.parametrize("with_table", [True, False])
@@ -319,7 +321,7 @@ def test_without_the_folder_it_says_what_to_create(tmp_path: Path, monkeypatch: 
         read_anchors(Path("in"))
     assert str(caught.value) == (
         "in/anchors:1:1: cannot list the essays: No such file or directory\n"
-        "  fix: create in/anchors with one text file per anchor essay"
+        "  fix: create in/anchors with one text file per essay"
     )
 
 
@@ -350,15 +352,17 @@ def test_long_cells_are_cut_in_messages(inputs: Inputs) -> None:
 
 
 def test_all_problems_are_reported_in_one_go(inputs: Inputs) -> None:
-    inputs.essays("a.txt", "b.txt", "c.txt", "d.pdf")
+    inputs.essays("a.txt", "b.txt", "c.txt", "d.pdf", "e.odt")
     (inputs.root / "anchors/a.txt").write_bytes(b"")
     inputs.table(f"{HEADER}x,a.txt,A\ny,b.txt,Z\nz,gone.txt,A\n,c.txt,A\n")
     assert inputs.lines() == [
-        "in/anchors/d.pdf:1:1: essays in .pdf files are not supported yet",
+        "in/anchors/e.odt:1:1: 'e.odt' is no essay: not .txt, .md, .docx or .pdf",
         "in/anchors.csv:3:9: unknown grade 'Z'",
         "in/anchors.csv:4:3: the file 'gone.txt' is not in in/anchors",
         "in/anchors.csv:5:1: the row has no anchor_id",
+        "in/anchors.csv:1:1: the essay 'd.pdf' is not listed, so its grade is unknown",
         "in/anchors/a.txt:1:1: the essay 'a.txt' is empty",
+        "in/anchors/d.pdf:1:1: the essay 'd.pdf' is not a PDF",
     ]
 
 

@@ -157,7 +157,10 @@ def test_inputs_shared_by_variants_are_read_once(
 def test_a_scenario_file_that_is_not_there(workspace: Any) -> None:
     with pytest.raises(ScenarioError) as caught:
         load_scenario(Path("none.eng5.yaml"))
-    assert str(caught.value) == "none.eng5.yaml:1:1: cannot be read: No such file or directory"
+    assert str(caught.value) == (
+        "none.eng5.yaml:1:1: cannot be read: No such file or directory\n"
+        "  fix: check that it exists and may be read"
+    )
 
 
 def test_a_scenario_file_that_is_a_folder(workspace: Any) -> None:

@@ -31,8 +31,10 @@ def mapping(text: str) -> MappingNode:
 
 def test_the_room_offers_these_names() -> None:
     assert set(room.__all__) == {
+        "ANCHOR_FOLDER",
         "Anchor",
         "AnchorError",
+        "EssayFiles",
         "Expect",
         "Judge",
         "Location",
@@ -40,12 +42,18 @@ def test_the_room_offers_these_names() -> None:
         "OverrideError",
         "Problem",
         "Scenario",
+        "STUDENT_FOLDER",
         "ScenarioError",
+        "Student",
         "Threshold",
         "Timeout",
         "Variant",
+        "decode_essay",
+        "list_essays",
         "load_scenario",
         "read_anchors",
+        "read_essay",
+        "read_students",
         "scenario_json_schema",
     }
     assert all(hasattr(room, name) for name in room.__all__)
