@@ -80,6 +80,8 @@ def _add_kafka(serve: argparse.ArgumentParser) -> None:
 def _add_judging(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--pair-seed", type=int, help="makes the pairs depend on the order of the essays only")
     serve.add_argument("--max-comparisons", type=_positive(int), help="most comparisons of one batch (120)")
+    serve.add_argument("--queue", choices=("memory", "kafka"), help="kafka with --service llm, else memory")
+    serve.add_argument("--worker-id", help="name in logs and metrics, default host name and process id")
     serve.add_argument("--no-store-prompts", action="store_true", help="do not keep the rendered prompts")
 
 
@@ -138,9 +140,8 @@ def pipeline_from(args: argparse.Namespace) -> Pipeline:
         cj["pair_generation_seed"] = args.pair_seed
     if args.max_comparisons is not None:
         cj["max_pairwise_comparisons"] = args.max_comparisons
-    provider: dict[str, Any] = {"store_prompts": False} if args.no_store_prompts else {}
     cj_settings = CJSettings.from_environment(**cj)
-    provider_settings = LLMProviderSettings.from_environment(**provider)
+    provider_settings = _provider_settings(args)
     services = SERVICES if args.service == "all" else (args.service,)
     if args.service == "cj":
         _require(args, "llm_url", "LLM_PROVIDER_SERVICE_URL", "the CJ service sends comparisons there")
@@ -160,9 +161,19 @@ def pipeline_from(args: argparse.Namespace) -> Pipeline:
         partitions=args.partitions,
         create_topics=not args.no_create_topics,
         patience=args.start_timeout,
-        worker_id=f"{socket.gethostname()}-{os.getpid()}",
+        worker_id=args.worker_id or f"{socket.gethostname()}-{os.getpid()}",
     )
     return Pipeline(options, cj_settings, provider_settings)
+
+
+def _provider_settings(args: argparse.Namespace) -> LLMProviderSettings:
+    fixed: dict[str, Any] = {"store_prompts": False} if args.no_store_prompts else {}
+    if args.queue is not None:
+        fixed["queue"] = args.queue
+    settings = LLMProviderSettings.from_environment(**fixed)
+    if args.service == "llm" and "queue" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"queue": "kafka"})
+    return settings
 
 
 def _kafka(args: argparse.Namespace) -> KafkaOptions:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from aiokafka.errors import KafkaError
 
 from pytest_eng5.pipeline.broker import Broker
 from pytest_eng5.pipeline.cj.app import cj_app
@@ -25,6 +26,7 @@ from pytest_eng5.pipeline.http import HttpServer
 from pytest_eng5.pipeline.kafka import KafkaOptions
 from pytest_eng5.pipeline.logs import service_logger
 from pytest_eng5.pipeline.provider.archive import HttpArchive, PromptArchive, StoreArchive
+from pytest_eng5.pipeline.provider.records import provider_topics
 from pytest_eng5.pipeline.provider.service import ProviderService
 from pytest_eng5.pipeline.settings import CJSettings, LLMProviderSettings
 from pytest_eng5.pipeline.startup import Startup, check_content_service, check_provider_service
@@ -204,7 +206,10 @@ class Pipeline:
         options, startup, broker = self._options, running.startup, running.broker
         if broker is None:
             return
-        topics = event_topics(options.services, broker.options.topic_prefix, options.partitions)
+        prefix = broker.options.topic_prefix
+        topics = event_topics(options.services, prefix, options.partitions)
+        if "llm" in options.services and self._provider.queue == "kafka":
+            topics += provider_topics(prefix, self._provider.queue_partitions)
         running.stack.push_async_callback(_bounded, broker.stop)
         await startup.wait_for(
             "the Kafka broker", lambda: broker.connect(topics, create=options.create_topics)
@@ -263,7 +268,13 @@ async def _endless(name: str, work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.current_task()
     assert task is not None
     with suppress(asyncio.CancelledError):
-        await work
+        try:
+            await work
+        except KafkaError as error:
+            raise PipelineError(
+                f"the {name} cannot go on: {type(error).__name__}: {error}",
+                fix="look at the broker's own log; start the pipeline again once that is mended",
+            ) from error
     if task.cancelling():
         raise asyncio.CancelledError
     raise PipelineError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -77,12 +77,18 @@ class CJSettings(_EnvironmentSettings):
 
 
 class LLMProviderSettings(_EnvironmentSettings):
-    """Settings of the LLM provider service, environment prefix ``LLM_PROVIDER_SERVICE_``."""
+    """Settings of the LLM provider service, environment prefix ``LLM_PROVIDER_SERVICE_``.
+
+    ``queue``, ``queue_partitions`` and ``queue_session_timeout_ms`` are the reference pipeline's own.
+    """
 
     prefix: ClassVar[str] = "LLM_PROVIDER_SERVICE_"
 
+    queue: Literal["memory", "kafka"] = "memory"
     queue_max_size: int = Field(default=1000, gt=0)
     queue_workers: int = Field(default=128, gt=0)
+    queue_partitions: int = Field(default=12, gt=0)
+    queue_session_timeout_ms: int = Field(default=6000, gt=0)
     mock_tokens_per_word: float = Field(default=0.75, ge=0)
     mock_confidence_base: float = Field(default=4.5, ge=1, le=5)
     mock_confidence_jitter: float = Field(default=0.3, ge=0)

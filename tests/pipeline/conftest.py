@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -362,6 +364,131 @@ def run_batches() -> RunBatches:
         return asyncio.run(work())
 
     return run
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@dataclass
+class Service:
+    """One process, perhaps not ready yet."""
+
+    process: subprocess.Popen[str]
+    log_file: Path
+    stderr_file: Path
+
+    def ready(self) -> dict[str, Any]:
+        """Wait for its line."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.stderr_file.read_text()
+        return dict(json.loads(line)["ready"])
+
+    def logs(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log_file.read_text().splitlines()]
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in self.logs() if line["event"] == event]
+
+    def until_said(self, event: str, seconds: float = 10) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while not (self.log_file.exists() and (found := self.said(event))):
+            assert time.monotonic() < deadline, f"{event!r} was not said: {self.stderr_file.read_text()}"
+            time.sleep(0.05)
+        return found[0]
+
+
+Launch = Callable[..., Service]
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Launch]:
+    """Start ``serve`` with options and do not wait for it."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*options: str, env: dict[str, str] | None = None) -> Service:
+        number = len(started)
+        log_file, stderr_file = tmp_path / f"{number}.log", tmp_path / f"{number}.err"
+        command = [sys.executable, "-m", "pytest_eng5.pipeline", "serve", "--log-file", str(log_file)]
+        with stderr_file.open("w") as stderr:
+            process = subprocess.Popen(
+                [*command, *options],
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                env={**os.environ, **(env or {})},
+            )
+        started.append(process)
+        return Service(process, log_file, stderr_file)
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+    for process in started:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+        process.kill()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"s{uuid4().hex[:8]}."
+
+
+@pytest.fixture
+def servers(broker: EmbeddedBroker) -> str:
+    return broker.connection.bootstrap_servers
+
+
+@pytest.fixture
+def make_broker(tmp_path: Path) -> Iterator[Callable[[int], EmbeddedBroker]]:
+    """Start a broker on a port."""
+    started: list[EmbeddedBroker] = []
+
+    def make(port: int) -> EmbeddedBroker:
+        folder = tmp_path / "kafka"
+        options = BrokerOptions(
+            kind="embedded",
+            work_dir=folder,
+            log_path=tmp_path / "kafka.log",
+            port=port,
+            watch_pid=os.getpid(),
+        )
+        started.append(EmbeddedBroker(options))
+        started[-1].start()
+        return started[-1]
+
+    yield make
+    for embedded in started:
+        embedded.stop()
+
+
+def stack(launch: Launch, servers: str, prefix: str, order: str) -> dict[str, Service]:
+    """The three services on ports known beforehand, started in an order and not waited for."""
+    ports = {name: free_port() for name in ("content", "cj", "llm")}
+    env = {
+        "CONTENT_SERVICE_URL": f"http://127.0.0.1:{ports['content']}/v1/content",
+        "LLM_PROVIDER_SERVICE_URL": f"http://127.0.0.1:{ports['llm']}",
+        "KAFKA_BOOTSTRAP_SERVERS": servers,
+    }
+    services = {}
+    for name in order.split():
+        options = ["--service", name, f"--{name}-port", str(ports[name]), "--topic-prefix", prefix]
+        services[name] = launch(*options, env=env)
+    return services
+
+
+def as_running(services: dict[str, Service], servers: str, prefix: str) -> Any:
+    """What the batch client needs to know of a pipeline."""
+    said = {name: service.ready() for name, service in services.items()}
+    ready = {f"{name}_url": said[name][f"{name}_url"] for name in ("content", "cj", "llm")}
+    return SimpleNamespace(ready=ready, bootstrap=servers, prefix=prefix)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from pytest_eng5.pipeline.provider.judge import Simulation
 from pytest_eng5.pipeline.provider.manifest import DEFAULT_MODELS, PROVIDERS, model_list
 from pytest_eng5.pipeline.provider.queue import ComparisonQueue
 
-__all__ = ["provider_app"]
+__all__ = ["Register", "provider_app"]
 
 _AVAILABLE = "mock"
 _MOCK_MODE = {
@@ -78,7 +78,11 @@ def _provider_state(name: str, total: int) -> dict[str, Any]:
 
 
 def provider_app(
-    queue: ComparisonQueue, register_simulation: Register, callback_topic: str, not_ready: Readiness
+    queue: ComparisonQueue,
+    register_simulation: Register,
+    callback_topic: str,
+    not_ready: Readiness,
+    worker_id: str,
 ) -> Starlette:
     """The service.
 
@@ -87,6 +91,7 @@ def provider_app(
         register_simulation: Makes a simulation known, to every worker, before it returns.
         callback_topic: The only topic that callbacks may go to.
         not_ready: Why the service cannot work at the moment.
+        worker_id: Name of this process; counts in the answers are those of this process alone.
     """
     accepted = 0
 
@@ -114,6 +119,7 @@ def provider_app(
                 "selection_strategy": "explicit",
                 "total_requests_today": accepted,
                 "total_cost_today": 0.0,
+                "worker": worker_id,
             }
         )
 
@@ -129,7 +135,7 @@ def provider_app(
             "RESOURCE_NOT_FOUND", "results are delivered by callback only", queue_id=request.path_params["id"]
         )
 
-    facts = {"mock_mode": True, "mock_provider": _MOCK_MODE["mock_mode"]}
+    facts = {"mock_mode": True, "mock_provider": _MOCK_MODE["mock_mode"], "worker": worker_id}
     return service_app(
         SERVICE,
         [

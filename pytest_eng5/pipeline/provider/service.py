@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from pytest_eng5.contracts import ProcessingEvent
 from pytest_eng5.pipeline.broker import Broker
 from pytest_eng5.pipeline.http import Readiness
-from pytest_eng5.pipeline.provider.app import provider_app
+from pytest_eng5.pipeline.provider.app import Register, provider_app
 from pytest_eng5.pipeline.provider.archive import PromptArchive
+from pytest_eng5.pipeline.provider.kafka_queue import KafkaQueue
 from pytest_eng5.pipeline.provider.processing import Processor
-from pytest_eng5.pipeline.provider.queue import MemoryQueue
+from pytest_eng5.pipeline.provider.queue import ComparisonQueue, MemoryQueue
+from pytest_eng5.pipeline.provider.shared_simulations import SharedSimulations
 from pytest_eng5.pipeline.provider.simulations import SimulationBook
 from pytest_eng5.pipeline.settings import LLMProviderSettings
 
 __all__ = ["ProviderService"]
 
 Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Part(Protocol):
+    """Something that works with the broker."""
+
+    async def start(self) -> None:
+        """Connect."""
+        ...
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        ...
 
 
 class ProviderService:
@@ -41,17 +55,29 @@ class ProviderService:
     ) -> None:
         book = SimulationBook()
         processor = Processor(settings, book, broker.publisher, archive, worker_id)
-        self._queue = MemoryQueue(settings, processor)
+        self._parts: list[Part] = []
+        self.works: list[tuple[str, Work]] = []
+        register: Register
+        queue: ComparisonQueue
+        if settings.queue == "kafka":
+            shared = SharedSimulations(broker.options, broker.publisher, book)
+            queue = KafkaQueue(settings, broker.options, broker.publisher, processor, shared, worker_id)
+            self._parts = [shared, queue]
+            self.works = [("registered simulations", shared.run)]
+            register = shared.register
+        else:
+            queue = MemoryQueue(settings, processor)
+            register = book.register_now
+        self.works.append(("comparison queue", queue.run))
         callback_topic = broker.publisher.topic(ProcessingEvent.LLM_COMPARISON_RESULT)
-
-        async def register(batch_id: str, simulation: Any) -> None:
-            book.register(batch_id, simulation)
-
-        self.app = provider_app(self._queue, register, callback_topic, not_ready)
-        self.works: list[tuple[str, Work]] = [("comparison queue", self._queue.run)]
+        self.app = provider_app(queue, register, callback_topic, not_ready, worker_id)
 
     async def start(self) -> None:
         """Take up the work; the broker is connected."""
+        for part in self._parts:
+            await part.start()
 
     async def stop(self) -> None:
         """Give the work back."""
+        for part in reversed(self._parts):
+            await part.stop()

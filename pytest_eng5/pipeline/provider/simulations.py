@@ -22,6 +22,10 @@ class SimulationBook:
         self._simulations[batch_id] = simulation
         self._asked[batch_id] = Counter()
 
+    async def register_now(self, batch_id: str, simulation: Simulation) -> None:
+        """The same for callers that would wait for others to learn of it."""
+        self.register(batch_id, simulation)
+
     def find(self, batch_id: object) -> Simulation | None:
         """The simulation of a batch, ``None`` if there is none."""
         return self._simulations.get(batch_id) if isinstance(batch_id, str) else None

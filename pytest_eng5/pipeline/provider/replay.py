@@ -1,0 +1,120 @@
+"""Reading what already lies on a topic, without a group and without moving anybody's position."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+import orjson
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from pytest_eng5.pipeline.errors import BrokerLost
+from pytest_eng5.pipeline.kafka import KafkaOptions
+
+__all__ = ["answered_since", "keys_between", "patiently", "reader"]
+
+_POLL_MS = 500
+T = TypeVar("T")
+
+
+async def patiently(options: KafkaOptions, what: str, ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask the broker again while it does not answer, as long as the pipeline waits for a broker.
+
+    Raises:
+        BrokerLost: It did not answer in time.
+    """
+    try:
+        async with asyncio.timeout(options.broker_timeout):
+            while True:
+                with suppress(KafkaError):
+                    return await ask()
+                await asyncio.sleep(0.2)  # a broker that comes back announces itself to nobody
+    except TimeoutError:
+        raise BrokerLost(
+            f"no answer within {options.broker_timeout:g} s: {what}",
+            where=options.bootstrap_servers,
+            fix="look at the broker's own log; start the pipeline again once the broker is up",
+        ) from None
+
+
+@asynccontextmanager
+async def reader(options: KafkaOptions, client_id: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer without a group."""
+    consumer = AIOKafkaConsumer(
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        **options.client_arguments(client_id),
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def _records(
+    consumer: AIOKafkaConsumer, bounds: Mapping[TopicPartition, tuple[int, int]]
+) -> AsyncIterator[ConsumerRecord]:
+    """Records from the first offset of each partition up to, and without, its second."""
+    waiting = {tp for tp, (start, end) in bounds.items() if start < end}
+    consumer.assign(list(waiting))
+    for tp in waiting:
+        consumer.seek(tp, bounds[tp][0])
+    while waiting:
+        for tp, records in (await consumer.getmany(*waiting, timeout_ms=_POLL_MS)).items():
+            for record in records:
+                if record.offset < bounds[tp][1]:
+                    yield record
+        waiting = {tp for tp in waiting if await consumer.position(tp) < bounds[tp][1]}
+
+
+async def keys_between(
+    options: KafkaOptions, partition: TopicPartition, start: int, end: int
+) -> list[tuple[bytes, int]]:
+    """Key and offset of each record with a key in a stretch of one partition, in order.
+
+    Raises:
+        BrokerLost: The broker does not answer.
+    """
+
+    async def read() -> list[tuple[bytes, int]]:
+        async with reader(options, "eng5-provider-counts") as consumer:
+            stretch = {partition: (start, end)}
+            return [(r.key, r.offset) async for r in _records(consumer, stretch) if r.key is not None]
+
+    return await patiently(options, f"reading {partition.topic} again", read)
+
+
+async def answered_since(options: KafkaOptions, topic: str, timestamp_ms: int) -> frozenset[str]:
+    """Request ids of the callbacks that were published since a time.
+
+    Raises:
+        BrokerLost: The broker does not answer.
+    """
+
+    async def read() -> frozenset[str]:
+        async with reader(options, "eng5-provider-answers") as consumer:
+            numbers = await _partitions(consumer, topic)
+            starts = await consumer.offsets_for_times(dict.fromkeys(numbers, max(0, timestamp_ms)))
+            ends = await consumer.end_offsets(numbers)
+            stretches = {tp: (start.offset, ends[tp]) for tp, start in starts.items() if start is not None}
+            found = [_request_id(record.value) async for record in _records(consumer, stretches)]
+            return frozenset(request_id for request_id in found if request_id is not None)
+
+    return await patiently(options, f"reading {topic}", read)
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+    await consumer.topics()  # makes sure that the metadata of all topics are there
+    return [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+
+
+def _request_id(value: bytes | None) -> str | None:
+    try:
+        return str(orjson.loads(value or b"")["data"]["request_id"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
