@@ -172,6 +172,7 @@ class Secured:
             "sasl.mechanisms": "SCRAM-SHA-512",
             "sasl.username": user,
             "sasl.password": password(user),
+            "log_level": "0",  # it would complain until it is collected
         }
 
 
