@@ -13,18 +13,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from pytest_eng5.pipeline.errors import BrokerLost, NotYet, StartupFailed
 from pytest_eng5.pipeline.logs import service_logger
 
-__all__ = ["BrokerWatch", "KafkaOptions", "TopicSpec", "ensure_topics"]
+__all__ = ["BrokerWatch", "KafkaOptions", "TopicSpec", "ensure_topics", "record_limit"]
 
 _TOPIC_ALREADY_EXISTS = 36
 _MAY_PASS = frozenset({7, 15, 38, 41})
 """Timeout, no coordinator, no broker registered for a replica, no controller: a cluster that just starts."""
-_PROBE_TIMEOUT = 3.0
+_REQUEST_MS = 3000
+# Longer than one request, which otherwise is not seen to fail: its dead connection would be used again.
+_PROBE_TIMEOUT = 4.0
 _LEADER_TIMEOUT = 15.0
+_LIMIT_SETTING = "max.message.bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +44,13 @@ class KafkaOptions:
 
     bootstrap_servers: str
     topic_prefix: str = ""
-    broker_timeout: float = 10.0
+    broker_timeout: float = 12.0
     client_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def client_arguments(self, client_id: str) -> dict[str, Any]:
         """Arguments every aiokafka client gets: a short request timeout (40 s is the library's default)."""
         return {
-            "request_timeout_ms": 3000,
+            "request_timeout_ms": _REQUEST_MS,
             "retry_backoff_ms": 250,
             **self.client_options,
             "bootstrap_servers": self.bootstrap_servers,
@@ -110,6 +114,21 @@ async def _without_leader(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> 
     ]
 
 
+async def record_limit(options: KafkaOptions, topic: str) -> int | None:
+    """The largest record batch in bytes that a topic takes; ``None`` if the broker does not tell."""
+    admin = AIOKafkaAdminClient(**options.client_arguments("eng5-pipeline-limits"))
+    wanted = ConfigResource(ConfigResourceType.TOPIC, topic, {_LIMIT_SETTING: None})
+    try:
+        await admin.start()
+        answers = await admin.describe_configs([wanted])
+    except KafkaError:
+        return None
+    finally:
+        await admin.close()
+    settings = [entry for answer in answers for resource in answer.resources for entry in resource[4]]
+    return next((int(entry[1]) for entry in settings if entry[0] == _LIMIT_SETTING), None)
+
+
 class BrokerWatch:
     """Asks the broker for its cluster metadata every ``interval`` seconds, one request at a time.
 
@@ -153,7 +172,8 @@ class BrokerWatch:
 
     async def _ask(self) -> str | None:
         try:
-            await asyncio.wait_for(self._admin.describe_cluster(), _PROBE_TIMEOUT)
+            # No topic is asked for: metadata of all topics is long, and of a missing one may create it.
+            await asyncio.wait_for(self._admin.describe_topics([]), _PROBE_TIMEOUT)
         except TimeoutError:
             return f"no answer within {_PROBE_TIMEOUT:g} s"
         except (KafkaError, OSError) as error:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
@@ -163,7 +166,8 @@ class Absent:
     def __init__(self, *answers: Exception | float | None) -> None:
         self.answers = list(answers)
 
-    async def describe_cluster(self) -> None:
+    async def describe_topics(self, topics: list[str]) -> None:
+        assert topics == []
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -216,3 +220,135 @@ def test_every_client_gives_up_early() -> None:
     arguments = KafkaOptions("host:1").client_arguments("me")
     assert arguments["request_timeout_ms"] <= 5000
     assert (arguments["bootstrap_servers"], arguments["client_id"]) == ("host:1", "me")
+
+
+@pytest.fixture(scope="module")
+def proxies() -> ModuleType:
+    """The proxy of the capture tests."""
+    path = Path(__file__).parents[1] / "capture" / "kafka_proxy.py"
+    spec = spec_from_file_location("kafka_proxy", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def proxy(broker: Any, proxies: ModuleType) -> Iterator[Any]:
+    made = proxies.KafkaProxy(int(broker.connection.bootstrap_servers.rpartition(":")[2]))
+    yield made
+    made.close()
+
+
+def through(proxy: Any, options: KafkaOptions) -> KafkaOptions:
+    return KafkaOptions(proxy.address, options.topic_prefix)
+
+
+def on_topic(options: KafkaOptions, limit: int, work: Callable[[Publisher], Awaitable[Any]]) -> Any:
+    """Work with a publisher whose topic has one partition and takes records of up to ``limit`` bytes."""
+
+    async def run(admin: AIOKafkaAdminClient) -> Any:
+        (name,) = topic_names([EVENT], options.topic_prefix)
+        await ensure_topics(admin, [TopicSpec(name, 1, {"max.message.bytes": str(limit)})])
+        publisher = Publisher(options)
+        await publisher.start()
+        try:
+            return await work(publisher)
+        finally:
+            await publisher.stop()
+
+    return with_admin(options, run)
+
+
+def test_an_event_up_to_the_limit_of_its_topic_passes_and_one_above_is_refused(options: KafkaOptions) -> None:
+    async def work(publisher: Publisher) -> list[int]:
+        await publisher.publish(EVENT, envelope("x" * 2_900_000))
+        with pytest.raises(PublishRefused) as caught:
+            await publisher.publish(EVENT, envelope("x" * 3_000_000))
+        assert "larger than the 3000000 bytes that the topic allows: 3000" in caught.value.what
+        assert str(caught.value.where) == publisher.topic(EVENT)
+        await publisher.publish(EVENT, envelope("next"))
+        return [len(record.value) > 1_000_000 for record in await read_all(options, 2)]
+
+    assert on_topic(options, 3_000_000, work) == [True, False]
+
+
+def test_a_refusal_by_the_broker_harms_no_other_event(options: KafkaOptions) -> None:
+    """The refused ones leave holes in the numbering of an idempotent producer, in front of the others."""
+
+    async def work(publisher: Publisher) -> list[Any]:
+        payloads = ["x" * 30_000 if number % 5 == 2 else number for number in range(40)]
+        sending = [publisher.publish(EVENT, envelope(payload)) for payload in payloads]
+        outcomes = await asyncio.gather(*sending, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [
+            PublishRefused if isinstance(payload, str) else type(None) for payload in payloads
+        ]
+        records = await read_all(options, 32)
+        return sorted(EventEnvelope.model_validate_json(record.value).data for record in records)
+
+    assert on_topic(options, 20_000, work) == [number for number in range(40) if number % 5 != 2]
+
+
+def test_a_lost_acknowledgement_makes_no_second_event(
+    options: KafkaOptions, proxy: Any, proxies: ModuleType
+) -> None:
+    lost: list[bytes] = []
+
+    def lose_the_first(key: int, frame: bytes) -> bytes | None:
+        if key == proxies.PRODUCE and not lost:
+            lost.append(frame)
+            return None
+        return frame
+
+    async def work(publisher: Publisher) -> Any:
+        proxy.on_response = lose_the_first
+        for number in range(3):
+            await publisher.publish(EVENT, envelope(number))
+        assert lost
+        return [
+            EventEnvelope.model_validate_json(record.value).data
+            for record in await read_all(through(proxy, options), 3)
+        ]
+
+    assert on_topic(through(proxy, options), 1_000_000, work) == [0, 1, 2]
+
+
+def test_a_broker_that_forbids_idempotence_gets_a_plain_producer(
+    options: KafkaOptions, proxy: Any, proxies: ModuleType
+) -> None:
+    def forbid(key: int, frame: bytes) -> bytes:
+        return frame[:8] + b"\0\x1f" + frame[10:] if key == proxies.INIT_PRODUCER_ID else frame
+
+    proxy.on_response = forbid
+
+    async def work(publisher: Publisher) -> Any:
+        await publisher.publish(EVENT, envelope("plain"))
+        return await read_all(options, 1)
+
+    (record,) = on_topic(through(proxy, options), 1_000_000, work)
+    assert b"plain" in record.value
+
+
+@pytest.mark.slow
+def test_the_watch_finds_back_after_a_partition_of_the_network(options: KafkaOptions, proxy: Any) -> None:
+    """Its old connection stays dead for ever; a watch that clung to it would end the pipeline."""
+
+    async def work(admin: AIOKafkaAdminClient) -> tuple[str | None, float]:
+        guard = BrokerWatch(admin, through(proxy, options), interval=0.2)
+        running = asyncio.create_task(guard.run())
+        await asyncio.sleep(0.5)
+        proxy.lose()
+        await asyncio.sleep(5)
+        problem = guard.problem
+        proxy.heal()
+        healed = time.monotonic()
+        async with asyncio.timeout(10):
+            while guard.problem is not None:  # noqa: ASYNC110 - the watch tells nobody
+                await asyncio.sleep(0.05)
+        running.cancel()
+        return problem, time.monotonic() - healed
+
+    problem, seconds = with_admin(through(proxy, options), work)
+    assert problem is not None
+    assert seconds < 5
