@@ -17,7 +17,8 @@ from pytest_eng5.runner.errors import LiveRunRefused, RunnerError
 from pytest_eng5.runner.inventory import Inventory
 from pytest_eng5.runner.resources import Resources
 from pytest_eng5.runner.settings import Environment, RunnerPaths, RunnerSettings, deadlines_for
-from pytest_eng5.services import ContentClient, ProviderClient
+from pytest_eng5.scenario import Variant
+from pytest_eng5.services import ContentClient, ProviderClient, ServiceError
 
 __all__ = ["perform_run"]
 
@@ -81,9 +82,8 @@ async def _publish_and_capture(
     environment, variant = settings.environment, settings.spec.variant
     await _refuse_unasked_cost(resources.http, environment, variant.judge.provider)
     storage, prompt_id = await _upload(resources.http, environment, plan, inventory)
-    if environment.reference_pipeline and environment.llm_url is not None:
-        provider = ProviderClient(resources.http, environment.llm_url)
-        await provider.register_simulation(plan.batch_uuid, simulation(plan, variant))
+    if variant.judge.provider == "mock":
+        await _register_simulation(resources.http, environment, plan, variant)
     request = compose_request(plan, settings, storage, prompt_id).to_wire()
     await asyncio.to_thread(write_atomic, paths.run.request, request)
     essays = frozenset(essay.essay_id for essay in plan.essays)
@@ -115,6 +115,29 @@ async def _refuse_unasked_cost(http: httpx.AsyncClient, environment: Environment
         where=environment.llm_url,
         fix="allow it with --eng5-live, or point --eng5-llm-url at a service that runs a mock",
     )
+
+
+async def _register_simulation(
+    http: httpx.AsyncClient, environment: Environment, plan: RunPlan, variant: Variant
+) -> None:
+    """Say how the simulated judge behaves, to the reference pipeline and to any service that offers it.
+
+    Raises:
+        ServiceError: The service refuses; or the reference pipeline does not answer.
+    """
+    if environment.llm_url is None:
+        return
+    provider = ProviderClient(http, environment.llm_url)
+    if environment.reference_pipeline:
+        await provider.register_simulation(plan.batch_uuid, simulation(plan, variant))
+        return
+    try:
+        path = await provider.simulations_path()
+    except ServiceError:
+        # Not reachable from here: its mode matters only where it must be a mock, and there it was asked.
+        return
+    if path is not None:
+        await provider.register_simulation(plan.batch_uuid, simulation(plan, variant), path)
 
 
 async def _upload(

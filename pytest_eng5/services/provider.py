@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from pytest_eng5.services.http import send
 __all__ = ["ProviderClient"]
 
 _SERVICE, _OPTION = "the LLM provider service", "--eng5-llm-url"
+_SIMULATIONS = "/admin/simulations"
+_PATH = re.compile(r"(/[\w.~-]+)+/?")
 
 
 class ProviderClient:
@@ -33,25 +36,41 @@ class ProviderClient:
         Raises:
             ServiceError: The service does not answer.
         """
+        return (await self._mock_mode()).get("use_mock_llm") is True
+
+    async def simulations_path(self) -> str | None:
+        """Where the service takes the behaviour of a simulated judge; ``None`` if it offers none.
+
+        Raises:
+            ServiceError: The service does not answer.
+        """
+        path = (await self._mock_mode()).get("simulations")
+        return path.rstrip("/") if isinstance(path, str) and _PATH.fullmatch(path) else None
+
+    async def _mock_mode(self) -> dict[str, Any]:
         url = f"{self._url}/admin/mock-mode"
         response = await send(self._client, "GET", url, service=_SERVICE, option=_OPTION)
         try:
-            return response.status_code == 200 and response.json()["use_mock_llm"] is True
-        except (ValueError, KeyError, TypeError):
-            return False
+            said = response.json() if response.status_code == 200 else None
+        except ValueError:
+            return {}
+        return said if isinstance(said, dict) else {}
 
-    async def register_simulation(self, batch_id: str, simulation: Mapping[str, Any]) -> None:
-        """Tell the reference pipeline's simulated judge how to decide in one batch.
+    async def register_simulation(
+        self, batch_id: str, simulation: Mapping[str, Any], path: str = _SIMULATIONS
+    ) -> None:
+        """Tell a simulated judge how to decide in one batch.
 
         Args:
             batch_id: The batch it is for.
             simulation: ``qualities`` and ``labels`` by essay id, ``discrimination``, ``position_bias``,
                 ``failure_rate``, ``latency_ms``, ``seed``.
+            path: Where the service takes it, from `simulations_path`.
 
         Raises:
             ServiceError: The service refuses, or is no reference pipeline.
         """
-        url = f"{self._url}/admin/simulations/{batch_id}"
+        url = f"{self._url}{path}/{batch_id}"
         response = await send(self._client, "PUT", url, service=_SERVICE, option=_OPTION, json=simulation)
         if response.status_code != 204:
             raise ServiceError(
