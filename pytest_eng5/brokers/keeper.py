@@ -212,9 +212,11 @@ class _Keeper:
 
     def _copy_log(self, container: Any) -> None:
         tail: int | str = _OLD_LINES if self._found else "all"
-        with contextlib.suppress(Exception):  # engine or container are gone, which _watch tells
+        try:
             for chunk in container.logs(stream=True, follow=True, tail=tail):
                 os.write(2, chunk)
+        except Exception as error:  # a daemon thread: nobody else would tell
+            _log(f"the container's log is not copied any more: {error}")
 
     def _take_away(self) -> None:
         """Remove the container, unless it is to be used again."""
