@@ -8,8 +8,8 @@ idempotent producer: asking for a producer id is what such a producer does first
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pytest_eng5.brokers.acls import Lack
 from pytest_eng5.brokers.client import ask_any, connected
@@ -33,6 +33,8 @@ _CLUSTER_DENIED = 31
 # Bits of a set of authorized operations: the codes of Kafka's `AclOperation`.
 _READ = 3
 _WRITE = 4
+_READABLE, _WRITABLE = 1 << _READ, 1 << _WRITE
+_BEYOND = 2**62
 
 
 async def check_access(
@@ -42,13 +44,13 @@ async def check_access(
     write: Sequence[str],
     group: str,
     group_prefix: str | None = None,
-    idempotent: bool = True,
+    idempotent: bool = False,
     timeout: float = 10,  # noqa: ASYNC109
 ) -> None:
     """Make sure that topics exist and that the account may read and write them; changes nothing.
 
-    A broker older than Kafka 2.3, or one that does not tell, is asked for the existence of the topics and for
-    the group only; what it then forbids shows in the run.
+    A broker older than Kafka 2.3, or one that does not tell, is asked for a record beyond the end of each
+    topic that is to be read. That writing is forbidden shows there only when it is tried.
 
     Args:
         connection: The broker, with the account.
@@ -57,7 +59,8 @@ async def check_access(
         group: Consumer group under which offsets are committed.
         group_prefix: What the names of such groups begin with, if they differ from session to session; the
             advice then is for all of them.
-        idempotent: Whether the producer is idempotent; older brokers want a right of its own for that.
+        idempotent: Whether the producer must be idempotent, for which older brokers want a right of its own;
+            one that makes do without needs none.
         timeout: Seconds for all of it.
 
     Raises:
@@ -93,22 +96,35 @@ async def _check_topics(
     answer = await ask_any(client, TopicsRequest(wanted))
     found = {topic["topic"]: topic for topic in answer.to_object()["topics"]}
     for name in wanted:
-        topic, code = found[name], found[name]["error_code"]
+        code, allowed = found[name]["error_code"], found[name].get("authorized_operations", NOT_TOLD)
         if code == _UNKNOWN_TOPIC:
             lack.topics.append(name)
-        elif code not in (0, _NO_LEADER_YET, _TOPIC_DENIED):
+            continue
+        if code == _TOPIC_DENIED:
+            lack.hidden.append(name)
+            allowed = 0
+        elif code not in (0, _NO_LEADER_YET):
             raise BrokerError(
                 f"the broker says {for_code(code).__name__}",
                 where=f"topic {name}",
                 fix="check --eng5-topic-prefix (letters, digits, dots, - and _), and the broker's log",
             )
-        allowed = topic.get("authorized_operations", NOT_TOLD)
-        if code == _TOPIC_DENIED:
-            lack.hidden.append(name)
-            allowed = 0
-        if allowed != NOT_TOLD and code != _UNKNOWN_TOPIC:
-            for operation in _lacking(allowed, name in read, name in write):
-                lack.right(operation, "topic", name)
+        if allowed == NOT_TOLD:
+            allowed = _WRITABLE | (_READABLE if await _readable(client, found[name], name in read) else 0)
+        for operation in _lacking(allowed, name in read, name in write):
+            lack.right(operation, "topic", name)
+
+
+async def _readable(client: AIOKafkaClient, topic: Mapping[str, Any], wanted: bool) -> bool:
+    """Whether a record may be asked for, far beyond the last one; for brokers that do not tell rights."""
+    from aiokafka.protocol.fetch import FetchRequest
+
+    led = [part for part in topic["partitions"] if part["leader"] >= 0]
+    if not wanted or not led:
+        return True
+    asked = [(topic["topic"], [(led[0]["partition"], _BEYOND, 1)])]
+    answer = await client.send(led[0]["leader"], FetchRequest(0, 0, 1, 0, asked))
+    return all(part[1] != _TOPIC_DENIED for _, parts in answer.topics for part in parts)
 
 
 def _lacking(allowed: int, read: bool, write: bool) -> list[str]:

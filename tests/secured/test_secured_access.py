@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -115,12 +115,24 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def end_of(consumer: Consumer, partition: TopicPartition) -> object:
+    """First and next offset; a partition just made may not know its leader for a moment."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return consumer.get_watermark_offsets(partition, timeout=10)
+        except KafkaException as error:
+            if time.monotonic() > deadline or error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+                raise
+        time.sleep(0.02)
+
+
 def state(secured) -> tuple[object, ...]:
     """What stands on the broker: topics, end offsets, groups."""
     consumer = Consumer(secured.librdkafka("admin") | {"group.id": "given.witness"})
     topics = consumer.list_topics(timeout=10).topics
     ends = {
-        (name, number): consumer.get_watermark_offsets(TopicPartition(name, number), timeout=10)
+        (name, number): end_of(consumer, TopicPartition(name, number))
         for name, topic in topics.items()
         for number in topic.partitions
         if not name.startswith("__")
@@ -225,7 +237,7 @@ class TestTopics:
         assert time.monotonic() - since < 5
         assert "2 topics are missing: given.absent, given.gone" in str(caught.value)
         assert "--eng5-create-topics" in str(caught.value)
-        assert "given.absent" not in dict(state(secured)[0])
+        assert "given.absent" not in {name for name, _ in state(secured)[0]}
 
     def test_rights_and_topics_are_told_together(self, secured):
         error = denied(secured.connection("limited"), write=["given.absent", "elsewhere"])
@@ -266,3 +278,66 @@ class TestEnsureTopics:
             self.ensure(secured.connection("nothing"), "given.x", may_create=may_create)
         assert "may not Describe topic given.x" in caught.value.what
         assert "there may be no such topic either" in caught.value.what
+
+
+class TestOtherBrokers:
+    """Brokers that tell less, in the guise of the one that is there."""
+
+    @pytest.fixture(params=["before Kafka 2.3", "does not tell"])
+    def silent(self, request, monkeypatch):
+        """The broker does not say what is allowed."""
+        from aiokafka.conn import AIOKafkaConnection
+
+        from pytest_eng5.brokers.questions import TopicsRequest
+
+        look_up, build = AIOKafkaConnection._do_version_lookup, TopicsRequest.build
+
+        async def older(self: AIOKafkaConnection) -> None:
+            await look_up(self)
+            self._versions[3] = (0, 7)
+
+        def asks_for_less(self: TopicsRequest, kind: type) -> object:
+            struct = build(self, kind)
+            struct.include_topic_authorized_operations = False
+            return struct
+
+        if request.param == "does not tell":
+            monkeypatch.setattr(TopicsRequest, "build", asks_for_less)
+        else:
+            monkeypatch.setattr(AIOKafkaConnection, "_do_version_lookup", older)
+
+    def test_who_may_do_all_of_it_passes(self, secured, silent):
+        check(secured.connection("limited"))
+
+    def test_reading_is_tried(self, secured, silent):
+        error = denied(secured.connection("no-read"))
+        assert f"may not Read topics {', '.join(CAPTURED)}" in error.what
+        assert "cannot even see" not in error.what
+
+    def test_topics_that_cannot_be_seen_and_groups_are_found_all_the_same(self, secured, silent):
+        error = denied(secured.connection("nothing"))
+        assert "cannot even see" in error.what
+        assert f"Read group {GROUP}" in error.what
+
+    def test_missing_topics_are_found_and_not_created(self, secured, silent):
+        with pytest.raises(TopicsMissing, match=r"a topic is missing: given\.absent"):
+            check(secured.connection("limited"), read=["given.absent"])
+        assert "given.absent" not in {name for name, _ in state(secured)[0]}
+
+    def test_writing_shows_when_it_is_tried(self, secured, silent):
+        check(secured.connection("no-write"))
+
+    def test_but_who_may_write_nowhere_gets_no_producer_id(self, secured, silent):
+        error = denied(secured.connection("no-write"), idempotent=True)
+        assert "use an idempotent producer (IdempotentWrite on the cluster)" in error.what
+        (words,) = commands(error)
+        assert words[-1] == "--cluster"
+        assert values(words, "--operation") == ["IdempotentWrite"]
+
+    def test_a_broker_without_default_replication_gets_a_number(self, secured, monkeypatch):
+        """What Kafka before 2.4 says to -1, this one says to more replicas than there are nodes."""
+        from pytest_eng5.brokers import topics
+
+        monkeypatch.setattr(topics, "_BROKERS_DEFAULT", 7)
+        made = asyncio.run(ensure_topics(secured.connection("eng5"), ["own.old"], may_create=True))
+        assert made == {"own.old": 3}
