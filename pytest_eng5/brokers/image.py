@@ -82,8 +82,9 @@ def _format(command: Sequence[str]) -> None:
         check=False,
     )
     if answer.returncode:
+        words = "\n".join(line for line in answer.stdout.splitlines() if not line.startswith("\tat "))
         raise BrokerStopped(
-            f"Kafka's StorageTool failed (exit {answer.returncode}):\n{answer.stdout.strip()[-2000:]}",
+            f"Kafka's StorageTool failed (exit {answer.returncode}):\n{words}",
             fix="check the KAFKA_* variables and CLUSTER_ID",
         )
 
