@@ -220,7 +220,7 @@ class TestRun:
         process = self.run(environment, f"KAFKA_LOG_DIRS={tmp_path}")
         output, _ = process.communicate(timeout=30)
         assert process.returncode == 1
-        assert "node.id" in output
+        assert "Invalid value one for configuration" in output
         assert "check the KAFKA_* variables" in output
 
 
