@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -115,31 +116,22 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def end_of(consumer: Consumer, partition: TopicPartition) -> object:
-    """First and next offset; a partition just made may not know its leader for a moment."""
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            return consumer.get_watermark_offsets(partition, timeout=10)
-        except KafkaException as error:
-            if time.monotonic() > deadline or error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
-                raise
-        time.sleep(0.02)
+def state(secured) -> tuple[dict[TopicPartition, int], set[str]]:
+    """What stands on the broker: end offsets of all partitions, and groups."""
 
+    async def look() -> tuple[dict[TopicPartition, int], set[str]]:
+        arguments = secured.connection("admin").client_arguments()
+        admin = AIOKafkaAdminClient(**arguments)
+        await admin.start()
+        described = await admin.describe_topics()
+        groups = await admin.list_consumer_groups()
+        await admin.close()
+        parts = [TopicPartition(t["topic"], part["partition"]) for t in described for part in t["partitions"]]
+        async with AIOKafkaConsumer(**arguments) as consumer:
+            ends = await consumer.end_offsets(parts)
+        return ends, {group[0] for group in groups}
 
-def state(secured) -> tuple[object, ...]:
-    """What stands on the broker: topics, end offsets, groups."""
-    consumer = Consumer(secured.librdkafka("admin") | {"group.id": "given.witness"})
-    topics = consumer.list_topics(timeout=10).topics
-    ends = {
-        (name, number): end_of(consumer, TopicPartition(name, number))
-        for name, topic in topics.items()
-        for number in topic.partitions
-        if not name.startswith("__")
-    }
-    consumer.close()
-    groups = AdminClient(secured.librdkafka("admin")).list_consumer_groups().result(10)
-    return ends, {group.group_id for group in groups.valid}
+    return asyncio.run(look())
 
 
 @pytest.mark.parametrize("user", ["admin", "limited"])
@@ -237,7 +229,7 @@ class TestTopics:
         assert time.monotonic() - since < 5
         assert "2 topics are missing: given.absent, given.gone" in str(caught.value)
         assert "--eng5-create-topics" in str(caught.value)
-        assert "given.absent" not in {name for name, _ in state(secured)[0]}
+        assert "given.absent" not in {part.topic for part in state(secured)[0]}
 
     def test_rights_and_topics_are_told_together(self, secured):
         error = denied(secured.connection("limited"), write=["given.absent", "elsewhere"])
@@ -322,7 +314,7 @@ class TestOtherBrokers:
     def test_missing_topics_are_found_and_not_created(self, secured, silent):
         with pytest.raises(TopicsMissing, match=r"a topic is missing: given\.absent"):
             check(secured.connection("limited"), read=["given.absent"])
-        assert "given.absent" not in {name for name, _ in state(secured)[0]}
+        assert "given.absent" not in {part.topic for part in state(secured)[0]}
 
     def test_writing_shows_when_it_is_tried(self, secured, silent):
         check(secured.connection("no-write"))
