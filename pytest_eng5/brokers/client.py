@@ -37,18 +37,27 @@ async def connected(connection: BrokerConnection) -> AsyncIterator[AIOKafkaClien
 async def ask_any(client: AIOKafkaClient, request: Any) -> Any:
     """Put a question that every node can answer."""
     await _until(client, lambda: client.get_random_node() is not None)
-    return await client.send(client.get_random_node(), request)
+    return await _send(client, client.get_random_node(), request)
 
 
 async def ask_controller(client: AIOKafkaClient, request: Any) -> Any:
     """Have the controller do something; it may have moved since the client looked."""
     await _until(client, lambda: client.cluster.controller is not None)
-    answer = await client.send(client.cluster.controller.nodeId, request)
+    answer = await _send(client, client.cluster.controller.nodeId, request)
     errors = answer.topic_errors if hasattr(answer, "topic_errors") else answer.topic_error_codes
     if any(code == _NOT_CONTROLLER for _, code, *_ in errors):
         await client.force_metadata_update()
-        answer = await client.send(client.cluster.controller.nodeId, request)
+        answer = await _send(client, client.cluster.controller.nodeId, request)
     return answer
+
+
+async def _send(client: AIOKafkaClient, node: Any, request: Any) -> Any:
+    from aiokafka.errors import IncompatibleBrokerVersion
+
+    try:
+        return await client.send(node, request)
+    except NotImplementedError as error:  # which is how aiokafka says that no version is common
+        raise IncompatibleBrokerVersion(str(error)) from error
 
 
 async def _until(client: AIOKafkaClient, known: Callable[[], bool]) -> None:

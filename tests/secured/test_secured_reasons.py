@@ -256,6 +256,22 @@ class TestCertificates:
         assert "a CA that the broker trusts" in fix
 
 
+class TestAdvertisedAddresses:
+    def test_of_a_name_that_the_certificate_does_not_hold(self, authority, start, with_tls):
+        """The classic: the bootstrap address is in the certificate, that of the node is not."""
+        certificate, key = authority.issue("localhost", "localhost")
+        security = ServerSecurity("SSL", certificate=certificate, private_key=key, ca=authority.certificate)
+        node = address_of(start(security))
+        broker = external(f"localhost:{node.rpartition(':')[2]}", with_tls())
+        with pytest.raises(TlsFailed) as caught:
+            broker.start()
+        assert f"the broker answers but tells clients to use {node}, which shows a certificate for" in str(
+            caught.value
+        )
+        assert "(it is for localhost)" in str(caught.value)
+        assert "ssl.check_hostname" in str(caught.value.fix)
+
+
 class TestProtocols:
     def test_tls_on_a_port_without(self, plain, with_tls):
         what, fix = refused(TlsFailed, plain, with_tls())
