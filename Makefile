@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: anchor-align test lint schemas clean
+.PHONY: anchor-align test docker-test lint schemas clean
 
 anchor-align: $(STAMP)  ## The main job: three prompt variants against the anchors, on the embedded Kafka.
 	$(BIN)/python -m pytest scenarios/ -k anchor_align $(ARGS)
 
 test: $(VENV)/.installed-test  ## All tests, on a real embedded Kafka.
 	$(BIN)/python -m pytest -p no:randomly -n 2 --dist loadfile $(ARGS)
+
+docker-test: $(VENV)/.installed-container  ## Images, container broker and compose stack; starts an engine if it may.
+	PYTHON=$(BIN)/python scripts/docker_test.sh $(ARGS)
 
 lint: $(VENV)/.installed-test  ## Style and types.
 	$(BIN)/ruff check .
@@ -36,3 +39,7 @@ $(STAMP): pyproject.toml | $(BIN)/python
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[embedded,test]'
 	@touch $@ $(STAMP)
+
+$(VENV)/.installed-container: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[embedded,container,test]'
+	@touch $@ $(STAMP) $(VENV)/.installed-test
