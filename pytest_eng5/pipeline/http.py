@@ -11,18 +11,21 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pytest_eng5.contracts import utc_now
 from pytest_eng5.pipeline.errors import ServiceError, StartupFailed
+from pytest_eng5.pipeline.metrics import ROUTE_KEY, HttpMetrics, ServiceMetrics
 
 __all__ = [
     "Endpoint",
     "HttpServer",
     "Readiness",
     "correlation_id",
+    "counting",
     "error_response",
     "health_routes",
     "route",
@@ -108,7 +111,12 @@ def _listener(host: str, port: int) -> socket.socket:
 
 def route(method: str, path: str, endpoint: Endpoint) -> Route:
     """A route for exactly one method: unlike Starlette's default, GET does not answer HEAD."""
-    result = Route(path, endpoint, methods=[method])
+
+    async def noted(request: Request) -> Response:
+        request.scope[ROUTE_KEY] = path
+        return await endpoint(request)
+
+    result = Route(path, noted, methods=[method])
     result.methods = {method}
     return result
 
@@ -137,8 +145,11 @@ def error_response(error: ServiceError, service: str, correlation: UUID) -> JSON
     return JSONResponse({"error": body}, status_code=error.status)
 
 
-def service_app(service: str, routes: Sequence[Route]) -> Starlette:
-    """An application that answers with error bodies; unexpected errors become a 500 without their text."""
+def service_app(service: str, routes: Sequence[Route], metrics: ServiceMetrics) -> Starlette:
+    """An application that answers with error bodies; unexpected errors become a 500 without their text.
+
+    ``/metrics`` exposes what is counted.
+    """
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, ServiceError)
@@ -148,7 +159,16 @@ def service_app(service: str, routes: Sequence[Route]) -> Starlette:
         hidden = ServiceError("UNKNOWN_ERROR", f"unexpected {type(error).__name__}")
         return error_response(hidden, service, correlation_id(request))
 
-    return Starlette(routes=list(routes), exception_handlers={ServiceError: refused, Exception: failed})
+    return Starlette(
+        routes=[*routes, route("GET", "/metrics", metrics.expose)],
+        exception_handlers={ServiceError: refused, Exception: failed},
+        middleware=counting(metrics),
+    )
+
+
+def counting(metrics: ServiceMetrics) -> list[Middleware]:
+    """The middleware that counts the requests of a service."""
+    return [Middleware(HttpMetrics, requests=metrics.http_requests, duration=metrics.http_duration)]
 
 
 def health_routes(service: str, not_ready: Readiness, facts: Callable[[], dict[str, Any]]) -> list[Route]:

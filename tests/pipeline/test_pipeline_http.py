@@ -9,6 +9,7 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from pytest_eng5.contracts import ErrorDetail, LLMQueuedResponse, ProcessingEvent, topic_name
 
@@ -115,7 +116,9 @@ def test_correlation_ids(sent: str | None, content: str, http: httpx.Client) -> 
 def test_content_metrics_count(content: str, http: httpx.Client) -> None:
     def count() -> int:
         text = http.get(content.removesuffix("/v1/content") + "/metrics").text
-        return int(text.splitlines()[1].split()[1])
+        (family,) = [f for f in text_string_to_metric_families(text) if f.name.endswith("_documents")]
+        (sample,) = family.samples
+        return int(sample.value)
 
     before = count()
     http.post(content, content=b"x")

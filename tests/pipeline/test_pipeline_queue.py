@@ -17,6 +17,7 @@ from pytest_eng5.pipeline.provider import processing
 from pytest_eng5.pipeline.provider.archive import StoreArchive
 from pytest_eng5.pipeline.provider.callbacks import QueuedComparison
 from pytest_eng5.pipeline.provider.judge import Simulation
+from pytest_eng5.pipeline.provider.metrics import ProviderMetrics
 from pytest_eng5.pipeline.provider.processing import Processor
 from pytest_eng5.pipeline.provider.queue import MemoryQueue
 from pytest_eng5.pipeline.provider.simulations import SimulationBook
@@ -73,7 +74,8 @@ class Bench:
         self.book = SimulationBook()
         settings_ = LLMProviderSettings(**settings)
         archive = StoreArchive(self.store)
-        processor = Processor(settings_, self.book, self.outbox, archive)  # type: ignore[arg-type]
+        metrics = ProviderMetrics("bench")
+        processor = Processor(settings_, self.book, self.outbox, archive, metrics)  # type: ignore[arg-type]
         self.queue = MemoryQueue(settings_, processor)
 
     async def _until(self, count: int) -> None:

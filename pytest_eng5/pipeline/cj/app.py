@@ -18,4 +18,5 @@ def cj_app(service: CJService, consumer: CJConsumer, not_ready: Readiness) -> St
     def problem() -> str | None:
         return not_ready() or consumer.not_ready()
 
-    return service_app(SERVICE, health_routes(SERVICE, problem, lambda: {"running_batches": service.running}))
+    routes = health_routes(SERVICE, problem, lambda: {"running_batches": service.running})
+    return service_app(SERVICE, routes, service.metrics)

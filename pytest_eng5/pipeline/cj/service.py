@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from asyncio import TaskGroup
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from pytest_eng5.contracts import ProcessingEvent, decode_event, validation_reasons
 from pytest_eng5.pipeline.cj import events
 from pytest_eng5.pipeline.cj.batch import Batch, Comparison
+from pytest_eng5.pipeline.cj.metrics import CJMetrics
 from pytest_eng5.pipeline.cj.workflow import Services, Workflow
 from pytest_eng5.pipeline.errors import ServiceError
 from pytest_eng5.pipeline.logs import service_logger
@@ -45,24 +47,38 @@ class CJService:
         """Batches under way."""
         return self._running
 
+    @property
+    def metrics(self) -> CJMetrics:
+        """What is counted."""
+        return self._services.metrics
+
     async def handle(self, event: ProcessingEvent, value: bytes | None) -> None:
         """Handle one record; a record that cannot be read is reported and passed over."""
         if event is ProcessingEvent.LLM_COMPARISON_RESULT:
-            self._callback(value or b"")
+            began = time.perf_counter()
+            status = self._callback(value or b"")
+            self.metrics.called_back(status, time.perf_counter() - began)
         else:
             await self._request(value or b"")
 
-    def _callback(self, value: bytes) -> None:
+    def _callback(self, value: bytes) -> str:
+        """Give a callback to its comparison; returns what kind of callback it was."""
         try:
-            result = decode_event(ProcessingEvent.LLM_COMPARISON_RESULT, value).data
+            envelope = decode_event(ProcessingEvent.LLM_COMPARISON_RESULT, value)
         except ValidationError as error:
             _log.error("callback cannot be read", problems=_problems(error))
-            return
+            return "unreadable"
+        result = envelope.data
+        self.metrics.consumed(envelope.event_timestamp)
         found = self._expected.get(result.correlation_id)
         if found is None:
             _log.warning("callback of no comparison under way", request_id=result.request_id)
-        elif not found[0].settle(found[1], result):
+            return "unknown"
+        if not found[0].settle(found[1], result):
             _log.warning("callback repeated", request_id=result.request_id, batch_id=found[0].batch_id)
+            return "duplicate"
+        self.metrics.settled(result)
+        return "success" if result.is_success else "failure"
 
     async def _request(self, value: bytes) -> None:
         try:
@@ -70,6 +86,7 @@ class CJService:
         except ValidationError as error:
             await self._refuse_unreadable(value, error)
             return
+        self.metrics.consumed(envelope.event_timestamp)
         batch_id = envelope.data.entity_id
         if not batch_id or len(batch_id) > _BATCH_ID_LIMIT:
             named = batch_id or envelope.data.system_metadata.entity_id

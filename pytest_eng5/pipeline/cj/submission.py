@@ -9,6 +9,7 @@ from typing import Any
 from pytest_eng5.contracts import LLMComparisonRequest, ProcessingEvent, ProviderOverrides, topic_name
 from pytest_eng5.pipeline.cj.batch import Batch, Comparison
 from pytest_eng5.pipeline.cj.clients import ProviderClient, SubmissionRefused
+from pytest_eng5.pipeline.cj.metrics import CJMetrics
 from pytest_eng5.pipeline.cj.prompts import compose_blocks, join_blocks
 from pytest_eng5.pipeline.errors import ServiceError
 from pytest_eng5.pipeline.logs import service_logger
@@ -40,6 +41,7 @@ class WaveSender:
         overrides: The judge's settings, the same for all comparisons of the batch.
         settings: Concurrency and hints.
         mode: Effective batching mode.
+        metrics: Counts what is sent.
         topic_prefix: Prefix of the callback topic.
     """
 
@@ -52,12 +54,14 @@ class WaveSender:
         *,
         mode: str,
         topic_prefix: str,
+        metrics: CJMetrics,
     ) -> None:
         self._batch = batch
         self._client = client
         self._overrides = overrides
         self._settings = settings
         self._mode = mode
+        self._metrics = metrics
         self._callback_topic = topic_name(ProcessingEvent.LLM_COMPARISON_RESULT, topic_prefix)
         self._slots = asyncio.Semaphore(settings.llm_concurrency)
         self._waves = 0
@@ -68,6 +72,8 @@ class WaveSender:
         Raises:
             SubmissionRefused: The provider service refuses the batch's comparisons for good.
         """
+        if not self._waves:
+            self._metrics.batch_started(self._mode)
         shared = self._shared_metadata(len(wave))
         self._waves += 1
         sending = (self._send(comparison, shared) for comparison in wave)
@@ -79,6 +85,7 @@ class WaveSender:
         try:
             async with self._slots:
                 await self._client.submit(self._request(comparison, shared))
+            self._metrics.submitted(self._mode)
         except SubmissionRefused:
             raise
         except ServiceError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_eng5.errors import Eng5Error
@@ -14,6 +14,7 @@ from pytest_eng5.pipeline.cj.batch import Batch, Comparison, Essay
 from pytest_eng5.pipeline.cj.clients import ContentClient, ProviderClient
 from pytest_eng5.pipeline.cj.decision import Decision, assess, decide
 from pytest_eng5.pipeline.cj.matching import MatchingWeights, Pair, coverage_pairs, resampling_pairs
+from pytest_eng5.pipeline.cj.metrics import CJMetrics
 from pytest_eng5.pipeline.cj.preparation import check_request, fetch_essays, judge_context, provider_overrides
 from pytest_eng5.pipeline.cj.scoring import bradley_terry, max_score_change, ranking
 from pytest_eng5.pipeline.cj.submission import WaveSender, effective_batching_mode
@@ -37,6 +38,7 @@ class Services:
     provider: ProviderClient
     publisher: Publisher
     topic_prefix: str = ""
+    metrics: CJMetrics = field(default_factory=CJMetrics)
 
 
 class _Ended(Eng5Error):
@@ -138,6 +140,7 @@ class Workflow:
             self._settings,
             mode=mode,
             topic_prefix=self._services.topic_prefix,
+            metrics=self._services.metrics,
         )
 
     async def _callbacks_arrived(self) -> bool:
@@ -174,11 +177,13 @@ class Workflow:
         decision = decide(facts, self._settings)
         if decision is Decision.RESAMPLE:
             if pairs := self._resampling_wave():
+                self._services.metrics.decided(decision.value, facts.max_score_change)
                 return pairs
             decision = decide(facts, self._settings, resampling=False)
         _log.info(
             "wave complete", batch_id=batch.batch_id, callbacks=batch.callbacks, decision=decision.value
         )
+        self._services.metrics.decided(decision.value, facts.max_score_change)
         if decision is Decision.REQUEST_MORE_COMPARISONS:
             if drawn := await self._coverage_wave():
                 return [batch.orientation.coverage(pair) for pair in drawn]
@@ -239,6 +244,7 @@ class Workflow:
             await self._score()
         theta = [0.0] * len(batch.essays) if batch.theta is None else batch.theta.tolist()
         await events.publish_results(self._services.publisher, batch, theta, ranking(theta), self._settings)
+        self._services.metrics.finished(batch.callbacks, batch.elapsed)
         _log.info("batch complete", batch_id=batch.batch_id, callbacks=batch.callbacks)
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 from uuid import UUID
 
+from prometheus_client import Gauge
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from pytest_eng5.contracts import ErrorDetail
 from pytest_eng5.pipeline.content.store import ContentStore, Stored
 from pytest_eng5.pipeline.errors import ServiceError
-from pytest_eng5.pipeline.http import correlation_id, health_routes, route
+from pytest_eng5.pipeline.http import correlation_id, counting, health_routes, route
+from pytest_eng5.pipeline.metrics import ServiceMetrics
 
 __all__ = ["SERVICE", "content_app"]
 
@@ -48,22 +50,22 @@ def content_app(store: ContentStore) -> Starlette:
             )
         return Response(stored.body, headers={"content-type": stored.content_type})
 
-    async def metrics(_: Request) -> Response:
-        lines = (
-            "# TYPE content_service_documents gauge",
-            f"content_service_documents {await store.count()}",
-            "",
-        )
-        return PlainTextResponse("\n".join(lines), media_type="text/plain; version=0.0.4")
+    metrics = ServiceMetrics(SERVICE)
+    documents = Gauge(f"{SERVICE}_documents", "Contents that are kept", registry=metrics.registry)
+
+    async def expose(request: Request) -> Response:
+        documents.set(await store.count())
+        return await metrics.expose(request)
 
     return Starlette(
         routes=[
             route("POST", "/v1/content", upload),
             route("GET", "/v1/content/{storage_id}", download),
-            route("GET", "/metrics", metrics),
+            route("GET", "/metrics", expose),
             *health_routes(SERVICE, lambda: None, dict),
         ],
         exception_handlers={ServiceError: _refused, Exception: _failed},
+        middleware=counting(metrics),
     )
 
 

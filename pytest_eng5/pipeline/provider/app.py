@@ -16,6 +16,7 @@ from pytest_eng5.pipeline.http import Readiness, health_routes, route, service_a
 from pytest_eng5.pipeline.provider.callbacks import SERVICE, QueuedComparison
 from pytest_eng5.pipeline.provider.judge import Simulation
 from pytest_eng5.pipeline.provider.manifest import DEFAULT_MODELS, PROVIDERS, model_list
+from pytest_eng5.pipeline.provider.metrics import ProviderMetrics
 from pytest_eng5.pipeline.provider.queue import ComparisonQueue
 
 __all__ = ["Register", "provider_app"]
@@ -82,7 +83,7 @@ def provider_app(
     register_simulation: Register,
     callback_topic: str,
     not_ready: Readiness,
-    worker_id: str,
+    metrics: ProviderMetrics,
 ) -> Starlette:
     """The service.
 
@@ -91,7 +92,7 @@ def provider_app(
         register_simulation: Makes a simulation known, to every worker, before it returns.
         callback_topic: The only topic that callbacks may go to.
         not_ready: Why the service cannot work at the moment.
-        worker_id: Name of this process; counts in the answers are those of this process alone.
+        metrics: Its numbers are those of this process alone, as all counts in the answers are.
     """
     accepted = 0
 
@@ -100,7 +101,12 @@ def provider_app(
         body = await _body(request, LLMComparisonRequest)
         _check(body, callback_topic)
         item = QueuedComparison(body)
-        await queue.put(item)
+        try:
+            await queue.put(item)
+        except ServiceError as error:
+            if error.code == "LLM_QUEUE_FULL":
+                metrics.refused()
+            raise
         accepted += 1
         answer = LLMQueuedResponse(
             queue_id=str(item.queue_id), message="the comparison is queued", estimated_wait_minutes=0
@@ -119,7 +125,7 @@ def provider_app(
                 "selection_strategy": "explicit",
                 "total_requests_today": accepted,
                 "total_cost_today": 0.0,
-                "worker": worker_id,
+                "worker": metrics.worker_id,
             }
         )
 
@@ -135,7 +141,7 @@ def provider_app(
             "RESOURCE_NOT_FOUND", "results are delivered by callback only", queue_id=request.path_params["id"]
         )
 
-    facts = {"mock_mode": True, "mock_provider": _MOCK_MODE["mock_mode"], "worker": worker_id}
+    facts = {"mock_mode": True, "mock_provider": _MOCK_MODE["mock_mode"], "worker": metrics.worker_id}
     return service_app(
         SERVICE,
         [
@@ -148,4 +154,5 @@ def provider_app(
             route("PUT", "/admin/simulations/{batch_id}", register),
             *health_routes(SERVICE, not_ready, lambda: {**facts, "queue_depth": queue.depth}),
         ],
+        metrics,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from pytest_eng5.contracts import LLMComparisonResultV1, ProcessingEvent
 from pytest_eng5.pipeline.errors import PipelineError, PublishRefused, ServiceError
@@ -17,6 +18,7 @@ from pytest_eng5.pipeline.provider.judge import (
     labelled_prompt,
     simulated_judgement,
 )
+from pytest_eng5.pipeline.provider.metrics import ProviderMetrics
 from pytest_eng5.pipeline.provider.simulations import SimulationBook
 from pytest_eng5.pipeline.publisher import Publisher
 from pytest_eng5.pipeline.settings import LLMProviderSettings
@@ -34,7 +36,7 @@ class Processor:
         book: The registered simulations.
         publisher: Where callbacks and telemetry go.
         archive: Keeps the exact prompts that the provider gets, if they are kept.
-        worker_id: Name of this process in log lines.
+        metrics: Counts the answers; knows the name of this process.
     """
 
     def __init__(
@@ -43,13 +45,13 @@ class Processor:
         book: SimulationBook,
         publisher: Publisher,
         archive: PromptArchive | None,
-        worker_id: str = "pipeline",
+        metrics: ProviderMetrics,
     ) -> None:
         self._settings = settings
         self._book = book
         self._publisher = publisher
         self._archive = archive
-        self._worker_id = worker_id
+        self._metrics = metrics
 
     async def process(self, item: QueuedComparison) -> None:
         """Answer a comparison; an event that the broker will never take is reported and passed over.
@@ -58,19 +60,23 @@ class Processor:
             BrokerLost: The broker is away.
         """
         try:
-            await self._process(item)
+            with self._metrics.processing(item) as answered:
+                await self._process(item, answered)
         except PublishRefused as error:
             _log.error("event not published", request_id=str(item.queue_id), problem=str(error))
 
-    async def _process(self, item: QueuedComparison) -> None:
+    async def _process(
+        self, item: QueuedComparison, answered: Callable[[LLMComparisonResultV1], None]
+    ) -> None:
         for event, envelope in callbacks.telemetry(item):
             await self._publisher.publish(event, envelope)
         result = await self._result(item)
         envelope = callbacks.callback_envelope(result)
         await self._publisher.publish(ProcessingEvent.LLM_COMPARISON_RESULT, envelope)
+        answered(result)
         _log.info(
             "comparison answered",
-            worker=self._worker_id,
+            worker=self._metrics.worker_id,
             request_id=result.request_id,
             batch_id=item.request.metadata.get("bos_batch_id"),
             success=result.is_success,

@@ -11,6 +11,7 @@ from pytest_eng5.pipeline.http import Readiness
 from pytest_eng5.pipeline.provider.app import Register, provider_app
 from pytest_eng5.pipeline.provider.archive import PromptArchive
 from pytest_eng5.pipeline.provider.kafka_queue import KafkaQueue
+from pytest_eng5.pipeline.provider.metrics import ProviderMetrics
 from pytest_eng5.pipeline.provider.processing import Processor
 from pytest_eng5.pipeline.provider.queue import ComparisonQueue, MemoryQueue
 from pytest_eng5.pipeline.provider.shared_simulations import SharedSimulations
@@ -54,7 +55,8 @@ class ProviderService:
         worker_id: str,
     ) -> None:
         book = SimulationBook()
-        processor = Processor(settings, book, broker.publisher, archive, worker_id)
+        metrics = ProviderMetrics(worker_id)
+        processor = Processor(settings, book, broker.publisher, archive, metrics)
         self._parts: list[Part] = []
         self.works: list[tuple[str, Work]] = []
         register: Register
@@ -70,7 +72,8 @@ class ProviderService:
             register = book.register_now
         self.works.append(("comparison queue", queue.run))
         callback_topic = broker.publisher.topic(ProcessingEvent.LLM_COMPARISON_RESULT)
-        self.app = provider_app(queue, register, callback_topic, not_ready, worker_id)
+        metrics.watch_queue(lambda: queue.depth)
+        self.app = provider_app(queue, register, callback_topic, not_ready, metrics)
 
     async def start(self) -> None:
         """Take up the work; the broker is connected."""
