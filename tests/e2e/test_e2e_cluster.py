@@ -1,0 +1,175 @@
+"""What real clusters do to a session: a restart, a partition of the network, a broker that never comes back.
+
+One session performs three runs, one after the other, through a proxy in front of a broker that somebody else
+runs; the reference pipeline goes through the same proxy. Each run meets its fault after its first callback.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from pytest_eng5.brokers import BrokerOptions, EmbeddedBroker
+
+pytestmark = pytest.mark.slow
+
+PREFIX = "cluster."
+ESSAYS, COMPARISONS = 6, 15  # five waves of three, each as slow as the judge
+JUDGE = "{provider: mock, model: simulated-judge, mock: {discrimination: 12, seed: 7, latency_ms: 1500}}"
+CHECKS = {"run", "events", "metadata", "completeness", "schema", "manifest"}
+CALLBACKS = f"{PREFIX}huleedu.llm_provider.comparison_result.v1"
+OUTAGE = 5.0
+
+
+@dataclass
+class Story:
+    """What was done to the session and what was counted meanwhile."""
+
+    session: Any = None
+    before: dict[str, int] = field(default_factory=dict)
+    after: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def load_proxy() -> Any:
+    """The proxy of the capture tests."""
+    path = Path(__file__).parents[1] / "capture" / "kafka_proxy.py"
+    spec = spec_from_file_location("kafka_proxy", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.KafkaProxy
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
+    folder = tmp_path_factory.mktemp("cluster")
+    options = BrokerOptions(
+        kind="embedded", work_dir=folder, log_path=folder / "kafka.log", watch_pid=os.getpid()
+    )
+    embedded = EmbeddedBroker(options)
+    embedded.start()
+    yield embedded
+    embedded.stop()
+
+
+@pytest.fixture(scope="module")
+def story(make_tree: Callable[..., Any], broker: EmbeddedBroker) -> Iterator[Story]:
+    tree, told = make_tree(), Story()
+    proxy = load_proxy()(int(broker.connection.bootstrap_servers.rpartition(":")[2]))
+    variants = "\n".join(f"  - id: {name}" for name in ("restarted", "partitioned", "abandoned"))
+    # The idle deadline is shorter than the last outage: it must not be what ends that run.
+    tree.scenario("cluster", variants, essays=ESSAYS, judge=JUDGE, timeout="{idle: 8, total: 90}")
+    live = tree.start(
+        *("--eng5-broker", "external", "--eng5-bootstrap-servers", proxy.address, "--eng5-create-topics"),
+        *("--eng5-pipeline", "embedded", "--eng5-topic-prefix", PREFIX, "--eng5-concurrency", "1"),
+        *("-p", "no:randomly", "--junitxml", "junit.xml"),
+    )
+
+    def meet(name: str, fault: Callable[[], None]) -> None:
+        run = live.captured("cluster", name, seconds=60)
+        told.before[name] = count(broker)[CALLBACKS]
+        began = time.monotonic()
+        fault()
+        told.seconds[name] = time.monotonic() - began
+        if name != "abandoned":
+            live.captured("cluster", name, lines=COMPARISONS, seconds=40)
+            told.seconds[f"{name}, rest of the run"] = time.monotonic() - began - told.seconds[name]
+            told.after[name] = count(broker)[CALLBACKS]
+        assert run.is_dir()
+
+    def partition() -> None:
+        proxy.lose()
+        time.sleep(OUTAGE)
+        proxy.heal()
+
+    try:
+        meet("restarted", lambda: broker.restart(down=1) and None)
+        meet("partitioned", partition)
+        meet("abandoned", proxy.lose)
+        abandoned = time.monotonic()
+        told.session = live.finish(60)
+        told.seconds["end"] = time.monotonic() - abandoned
+        print(told.before, told.after, told.seconds)
+        yield told
+    finally:
+        proxy.close()
+
+
+def count(broker: EmbeddedBroker) -> Counter[str]:
+    """Records by topic, as the broker itself counts them, past the proxy."""
+    consumer = Consumer({"bootstrap.servers": broker.connection.bootstrap_servers, "group.id": "count"})
+    found: Counter[str] = Counter()
+    for topic in consumer.list_topics(timeout=10).topics.values():
+        for number in topic.partitions if topic.topic.startswith(PREFIX) else ():
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic.topic, number), timeout=10)
+            found[topic.topic] += high - low
+    consumer.close()
+    return found
+
+
+def lines(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for log in run.glob("events/*.jsonl") for line in log.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("name", ["restarted", "partitioned"])
+def test_the_run_ends_green_and_nothing_is_lost_or_captured_twice(story: Story, name: str) -> None:
+    outcomes = {
+        item.partition("::")[2]: outcome
+        for item, outcome in story.session.outcomes().items()
+        if item.startswith(f"{name}::")
+    }
+    assert CHECKS < set(outcomes)
+    assert set(outcomes.values()) == {"passed"}, story.session.output
+    assert story.session.findings("cluster", name) == []
+    captured = lines(story.session.run("cluster", name))
+    positions = [(line["topic"], line["partition"], line["offset"]) for line in captured]
+    assert len(positions) == len(set(positions)) == COMPARISONS + 2
+    requests = [json.loads(line["value"])["data"].get("request_id") for line in captured]
+    assert len({request for request in requests if request}) == COMPARISONS
+
+
+def test_the_broker_has_exactly_what_was_captured(story: Story, broker: EmbeddedBroker) -> None:
+    """Also what was published while nobody could be reached is there once, and so is each request."""
+    captured = sum(
+        len(lines(story.session.run("cluster", name))) - 2 for name in ("restarted", "partitioned")
+    )
+    assert 0 < story.before["restarted"] < story.after["restarted"] == COMPARISONS
+    assert COMPARISONS < story.before["partitioned"] < story.after["partitioned"] == 2 * COMPARISONS
+    assert captured == 2 * COMPARISONS
+    assert count(broker)[f"{PREFIX}huleedu.els.cj_assessment.requested.v1"] == 3
+
+
+def test_an_outage_costs_little_more_than_itself(story: Story) -> None:
+    judging = 5 * 1.5
+    assert story.seconds["restarted"] < 12, "the machine is too slow for this test"
+    for name in ("restarted", "partitioned"):
+        assert story.seconds[f"{name}, rest of the run"] < judging + 8
+
+
+def test_a_broker_that_never_comes_back_ends_the_run_as_infrastructure(story: Story) -> None:
+    session = story.session
+    assert session.code == 1
+    outcome, text = session.cases()["abandoned::run"]
+    assert outcome == "error"
+    assert "infrastructure" in text
+    assert "has not answered for" in text or "BrokerLost" in text or "broker" in text
+    assert "idle deadline" not in text
+    assert story.seconds["end"] < 30
+    run = session.run("cluster", "abandoned")
+    assert 0 < len(lines(run)) < COMPARISONS
+    document = json.loads((run / "assessment_run.anchor-align-test.json").read_text())
+    assert document["validation"]["runner_status"]["ending"]["reason"] == "infrastructure"
+    assert len(document["llm_comparisons"]) == len(lines(run))
+    session.tree.assert_nothing_left()
