@@ -79,7 +79,7 @@ def _document_text(suffix: str, content: bytes) -> str:
     except Eng5Error:
         raise
     except Exception as error:  # the readers raise whatever a damaged file provokes
-        reason = " ".join(str(error).split())[:_MAX_REASON] or type(error).__name__
+        reason = ascii(str(error))[1:-1][:_MAX_REASON] or type(error).__name__
         fix = "open it in the program that made it and save it again"
         raise TextError(f"is damaged: {reason}", fix=fix) from error
     if len(text) > MAX_ESSAY_CHARACTERS:

@@ -11,6 +11,8 @@ import io
 import zipfile
 from dataclasses import dataclass
 
+from pytest_eng5.scenario.errors import shown_text
+
 __all__ = ["MAX_DOCUMENT_BYTES", "Complaint", "archive_complaint", "document_complaint"]
 
 MAX_DOCUMENT_BYTES = 16 << 20
@@ -70,7 +72,7 @@ def archive_complaint(content: bytes, hint: str) -> Complaint | None:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             parts = archive.infolist()
     except Exception as error:  # whatever a damaged archive provokes
-        return Complaint(f"is damaged: {str(error) or type(error).__name__}", hint)
+        return Complaint(f"is damaged: {shown_text(str(error) or type(error).__name__, 200)}", hint)
     names = {part.filename for part in parts}
     if "[Content_Types].xml" not in names:
         what = "an OpenDocument or other archive" if "mimetype" in names else "another kind of archive"

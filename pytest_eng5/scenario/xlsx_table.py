@@ -153,8 +153,6 @@ def _bounded(rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
 
 def _sheet(book: Workbook) -> Any:
     sheets = book.worksheets
-    if not sheets:
-        raise _Refused("has no worksheet")
     return next((sheet for sheet in sheets if sheet.title.strip().lower() == SHEET), sheets[0])
 
 

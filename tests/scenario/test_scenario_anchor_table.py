@@ -50,6 +50,19 @@ def test_separators_line_ends_and_byte_order_marks(table: Path, separator: str, 
     assert [(row.grade.location.line, row.grade.location.column) for row in found] == [(2, 11), (3, 11)]
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_a_first_line_that_declares_the_separator(table: Path, separator: str, mark: str) -> None:
+    """Spreadsheets write it; the columns alone could be taken either way here."""
+    content = f"{mark}sep={separator}\r\ngrade\r\n"
+    assert error(table, content).line == 2
+    lines = [["anchor_id", "file_name", "grade"], ["a", "one, two; three", "A"]]
+    quoted = "\r\n".join(separator.join(f'"{cell}"' for cell in line) for line in lines)
+    (row,) = rows(table, f"{mark}SEP={separator}\r\n{quoted}")
+    assert (row.anchor_id.text, row.file_name.text, row.line) == ("a", "one, two; three", 3)
+    assert str(row.grade.location) == "anchors.csv:3:23"
+
+
 @pytest.mark.parametrize(
     "header",
     [
@@ -161,17 +174,30 @@ CELLS = st.tuples(NAMES, NAMES, st.sampled_from(["A", "B-", "F+"]), NAMES)
     cells=st.lists(CELLS, min_size=1, max_size=6),
     separator=st.sampled_from([",", ";"]),
     end=st.sampled_from(["\n", "\r\n"]),
-    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+    header=st.sampled_from(
+        [("anchor_id", "file_name", "grade"), ("ANCHOR-ID", "FILE-NAME", "pred_mode_grade")]
+    ),
+    mark=st.sampled_from(["", "\ufeff"]),
+    declared=st.booleans(),
 )
 def test_what_the_csv_module_writes_is_read_back_cell_by_cell(
-    table: Path, cells: list[tuple[str, str, str, str]], separator: str, end: str, quoting: int
+    table: Path,
+    cells: list[tuple[str, str, str, str]],
+    separator: str,
+    end: str,
+    quoting: int,
+    header: tuple[str, ...],
+    mark: str,
+    declared: bool,
 ) -> None:
     stream = io.StringIO()
+    stream.write(f"sep={separator}{end}" if declared else "")
     writer = csv.writer(stream, delimiter=separator, lineterminator=end, quoting=quoting)
-    writer.writerow(["anchor_id", "file_name", "grade", "note"])
+    writer.writerow([*header, "note"])
     writer.writerows(cells)
     content = stream.getvalue()
-    found = rows(table, content)
+    found = rows(table, mark + content)
     assert texts(found) == [(a, b, c) for a, b, c, _ in cells]
     lines = content.replace("\r\n", "\n").split("\n")
     for row in found:

@@ -8,6 +8,7 @@ import sys
 import unicodedata
 from pathlib import Path
 
+import openpyxl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -323,6 +324,76 @@ def test_without_the_folder_it_says_what_to_create(tmp_path: Path, monkeypatch: 
         "in/anchors:1:1: cannot list the essays: No such file or directory\n"
         "  fix: create in/anchors with one text file per essay"
     )
+
+
+def workbook(path: Path, *rows: tuple[str, ...]) -> None:
+    book = openpyxl.Workbook()
+    for row in (("ANCHOR-ID", "FILE-NAME", "GRADE"), *rows):
+        book.active.append(row)
+    book.save(path)
+
+
+def test_a_workbook_gives_ids_grades_and_order(inputs: Inputs) -> None:
+    inputs.essays("one.txt", "two.txt")
+    workbook(inputs.root / "anchors.xlsx", ("b", "two.txt", "b-"), ("a", "one.txt", "A"))
+    assert [(a.anchor_id, a.grade, a.csv_line) for a in inputs.read()] == [("b", "B-", 2), ("a", "A", 3)]
+
+
+def test_a_wrong_cell_of_a_workbook_is_reported_by_row_and_column(inputs: Inputs) -> None:
+    inputs.essays("one.txt", "two.txt", "three.txt")
+    workbook(
+        inputs.root / "anchors.xlsx", ("b", "two.txt", "Q"), ("a", "on.txt", "A"), ("A", "three.txt", "C")
+    )
+    assert inputs.lines() == [
+        "in/anchors.xlsx:2:3: unknown grade 'Q'",
+        "in/anchors.xlsx:3:2: the file 'on.txt' is not in in/anchors",
+        "in/anchors.xlsx:1:1: the essay 'one.txt' is not listed, so its grade is unknown",
+    ]
+
+
+@pytest.mark.parametrize("name", ["ANCHORS.CSV", "Anchors.csv"])
+def test_the_name_of_the_table_may_be_written_in_any_case(inputs: Inputs, name: str) -> None:
+    inputs.essays("one.txt", "two.txt")
+    (inputs.root / name).write_text(f"{HEADER}x,one.txt,A\ny,two.txt,B\n")
+    assert [a.anchor_id for a in inputs.read()] == ["x", "y"]
+
+
+def test_of_two_tables_none_is_silently_preferred(inputs: Inputs) -> None:
+    inputs.essays("one_A.txt").table(f"{HEADER}x,one_A.txt,A\n")
+    workbook(inputs.root / "anchors.xlsx", ("x", "one_A.txt", "B"))
+    assert inputs.lines() == [
+        "in/anchors.xlsx:1:1: there are several tables of anchors: anchors.csv, anchors.xlsx"
+    ]
+
+
+@pytest.mark.parametrize("name", ["anchors.xls", "anchors.ods", "anchors.tsv", "Anchors.numbers"])
+def test_a_table_that_would_not_be_read_is_told(inputs: Inputs, name: str) -> None:
+    """Else the grades of the file names would count, and nobody would notice."""
+    inputs.essays("one_A.txt")
+    (inputs.root / name).write_bytes(b"x")
+    assert inputs.lines() == [f"in/{name}:1:1: {name!r} looks like a table of anchors, but would not be read"]
+    assert inputs.error().hint == "save it as anchors.csv or anchors.xlsx, or give it another name"
+
+
+@pytest.mark.parametrize(
+    "name", ["~$anchors.xlsx", ".anchors.csv", "anchors.old/x", "grades.csv", "anchors_2"]
+)
+def test_other_names_are_no_tables(inputs: Inputs, name: str) -> None:
+    inputs.essays("one_A.txt")
+    (inputs.root / name).parent.mkdir(exist_ok=True)
+    (inputs.root / name).write_bytes(b"x")
+    assert [a.anchor_id for a in inputs.read()] == ["one_A"]
+
+
+def test_a_table_that_cannot_be_read_hides_no_other_problem(inputs: Inputs) -> None:
+    inputs.essays("one.txt", "two.doc")
+    (inputs.root / "anchors/bad.docx").write_bytes(b"{\\rtf1")
+    (inputs.root / "anchors.xlsx").write_bytes(b"no workbook")
+    assert inputs.lines() == [
+        "in/anchors/two.doc:1:1: 'two.doc' is no essay: not .txt, .md, .docx or .pdf",
+        "in/anchors.xlsx:1:1: is damaged: File is not a zip file",
+        "in/anchors/bad.docx:1:1: the essay 'bad.docx' is not a Word document but an RTF document",
+    ]
 
 
 def test_an_empty_folder_has_no_anchors(inputs: Inputs) -> None:
