@@ -2,7 +2,8 @@
 
 ``python foreign_pipeline.py BOOTSTRAP PREFIX LOG``: content service and mock-mode route on one HTTP port, CJ
 and LLM provider in one consumer loop, everything published with zstd. It prints one JSON line when it is
-ready and ends when its standard input closes. A batch whose variant is named after a fault gets that fault.
+ready and ends when its standard input closes. A batch whose variant is named after a fault gets that fault,
+one whose variant is named after a way to publish is published that way.
 """
 
 from __future__ import annotations
@@ -33,6 +34,12 @@ REQUESTED, CALLBACK, COMPLETED, FAILED, RICH = (
     )
 )
 STORE: dict[str, bytes] = {}
+PRODUCERS: dict[str, dict] = {
+    **{codec: {"compression.type": codec} for codec in ("none", "gzip", "snappy", "lz4", "zstd")},
+    "batched": {"compression.type": "lz4", "linger.ms": 300, "batch.num.messages": 1000},
+    "plain": {"enable.idempotence": False, "acks": 1},
+    "transactional": {"transactional.id": f"{PREFIX}transactions", "compression.type": "gzip"},
+}
 
 
 class Services(BaseHTTPRequestHandler):
@@ -195,6 +202,22 @@ class Batch:
         }
 
     def publish(self, producer: Producer) -> None:
+        """All events of the batch, published its way."""
+        if self.fault != "transactional":
+            self.produce(producer)
+            return
+        producer.init_transactions(20)
+        producer.begin_transaction()
+        for _, data in self.callbacks():  # of judgements that were thought better of: nobody may see them
+            producer.produce(CALLBACK, envelope("LLMComparisonResultV1", "x", data["correlation_id"], data))
+        producer.flush(10)
+        producer.abort_transaction(20)
+        self.games.clear()
+        producer.begin_transaction()
+        self.produce(producer)
+        producer.commit_transaction(20)
+
+    def produce(self, producer: Producer) -> None:
         """All events of the batch, with its fault."""
         fault, third = self.fault, 2
         for number, data in self.callbacks():
@@ -262,9 +285,7 @@ def main() -> None:
         {"bootstrap.servers": SERVERS, "group.id": "foreign", "auto.offset.reset": "earliest"}
     )
     consumer.assign([TopicPartition(REQUESTED, number, 0) for number in range(3)])
-    producer = Producer(
-        {"bootstrap.servers": SERVERS, "compression.type": "zstd", "enable.idempotence": True, "linger.ms": 5}
-    )
+    producers: dict[str, Producer] = {}
     server = ThreadingHTTPServer(("127.0.0.1", 0), Services)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     ended = threading.Event()
@@ -277,7 +298,12 @@ def main() -> None:
                 continue
             request = json.loads(message.value())
             print(request["metadata"]["batch_label"], file=log, flush=True)
-            threading.Thread(target=Batch(request).publish, args=(producer,), daemon=True).start()
+            batch = Batch(request)
+            way = batch.fault if batch.fault in PRODUCERS else "zstd"
+            if way not in producers:
+                settings = {"bootstrap.servers": SERVERS, "enable.idempotence": True, "linger.ms": 5}
+                producers[way] = Producer(settings | PRODUCERS[way])
+            threading.Thread(target=batch.publish, args=(producers[way],), daemon=True).start()
     consumer.close()
 
 
