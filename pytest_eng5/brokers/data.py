@@ -41,7 +41,7 @@ def kept_data(folder: Path, java: Java, jars: KafkaJars) -> Iterator[Path]:
     folder = folder.expanduser().absolute()
     _require_writable(folder)
     with exclusive(folder):
-        if not is_free(folder):
+        if not _is_free(folder):
             raise data_in_use(folder)
         if (folder / _META).exists():
             _require_ours(folder, jars)
@@ -64,10 +64,19 @@ def _require_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "lock").open("a").close()
     except OSError as error:
-        raise BrokerError(
-            f"the data folder cannot be written: {error.strerror}", where=str(folder), fix=_FIX
-        ) from error
+        raise _unwritable(folder, error) from error
     require_space(folder, _ROOM, "the data of the embedded broker")
+
+
+def _is_free(folder: Path) -> bool:
+    try:
+        return is_free(folder)
+    except OSError as error:  # it belongs to another user
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> BrokerError:
+    return BrokerError(f"the data folder cannot be written: {error.strerror}", where=str(folder), fix=_FIX)
 
 
 def _format(folder: Path, java: Java, jars: KafkaJars) -> None:

@@ -103,6 +103,9 @@ class AclRule:
 class ServerSecurity:
     """How the listener of an embedded broker is secured; every file is PEM.
 
+    In a ``data_dir`` users of SCRAM and rules stay: a later start changes passwords and adds, but does not
+    remove those that it no longer names.
+
     Args:
         protocol: Of the clients' listener.
         mechanism: Of the SASL protocols.

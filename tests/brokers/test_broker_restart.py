@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_eng5.brokers import (
-    BrokerConnection,
     BrokerError,
     BrokerNotReady,
     BrokerOptions,
@@ -32,8 +33,11 @@ from pytest_eng5.brokers import (
 )
 from pytest_eng5.brokers import embedded as embedded_module
 from pytest_eng5.brokers.data import kept_data
+from pytest_eng5.brokers.freeze import signal_command
 from pytest_eng5.brokers.jars import KafkaJars, fetched_jars
-from pytest_eng5.brokers.java import Java, find_java
+from pytest_eng5.brokers.java import find_java
+from pytest_eng5.brokers.logs import telling_lines
+from pytest_eng5.processes import SupervisedProcess
 
 QUICK_CRASH = {"broker.session.timeout.ms": "1500", "broker.heartbeat.interval.ms": "300"}
 
@@ -344,12 +348,16 @@ class TestDataFolder:
         before = self.content(folder)
         with pytest.raises(BrokerError, match=what) as caught:
             self.look(folder, jars)
-        after = (
-            sorted(path for path in folder.iterdir() if path.name != "lock") if before is not None else None
-        )
-        assert after == ([path for path in before if path.name != "lock"] if before is not None else None)
+        assert self.content(folder) == before
         assert caught.value.fix
         return caught.value
+
+    def test_of_another_user(self, formatted, jars, monkeypatch):
+        def refuse(_: Path) -> bool:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr("pytest_eng5.brokers.data.is_free", refuse)
+        self.refused(formatted, jars, "the data folder cannot be written: Permission denied")
 
     def test_is_made_and_formatted_once(self, formatted, jars):
         ids = (formatted / "meta.properties").read_bytes()
@@ -446,6 +454,31 @@ class TestLog:
         assert "--eng5-kafka-log" in str(caught.value.fix)
         assert list((tmp_path / "work").iterdir()) == []
 
+    @given(st.lists(st.lists(st.text("ab c", min_size=1), max_size=4), min_size=1, max_size=4), st.booleans())
+    def test_only_lines_after_the_last_mark_are_told(self, starts, marked):
+        mark = "[eng5] starts"
+        lines = [line for start in starts for line in (f"1999 {mark}", *start)]
+        if not marked:
+            lines = starts[-1]
+        told = telling_lines(lines, mark)
+        assert told == ("\n".join(f"  | {line}" for line in starts[-1]) or "  | (empty)")
+
+
+class TestSignals:
+    @pytest.mark.parametrize("system", ["linux", "darwin"])
+    def test_reach_the_command_and_not_its_supervisor(self, tmp_path, monkeypatch, system, witness):
+        process = SupervisedProcess.start(
+            ["sh", "-c", "trap 'exit 7' USR1; echo up; while :; do sleep 0.05; done"],
+            watch_pid=os.getpid(),
+            log_path=tmp_path / "log",
+        )
+        assert witness.eventually(lambda: "up" in process.tail())
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.platform", system)
+            signal_command(process.pid, signal.SIGUSR1)
+        assert process.wait(10) == 7
+        process.stop()
+
 
 class TestProperties:
     def test_are_those_of_the_server(self, own_broker):
@@ -458,9 +491,3 @@ class TestProperties:
     def test_that_the_broker_decides_are_refused(self, name):
         with pytest.raises(Exception, match=f"decides {name} itself"):
             EmbeddedBroker(BrokerOptions(kind="embedded", properties={name: "x", "num.partitions": "1"}))
-
-
-def test_java_and_connection_types_are_as_documented(own_broker):
-    broker = own_broker()
-    assert isinstance(broker.start(), BrokerConnection)
-    assert isinstance(find_java(), Java)
