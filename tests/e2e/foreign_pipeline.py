@@ -14,6 +14,7 @@ import json
 import re
 import sys
 import threading
+import time
 import uuid
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -226,6 +227,9 @@ class Batch:
                 value = self.spoil(fault, data, value)
             if value is not None:
                 producer.produce(CALLBACK, value)
+            if fault == "slow":
+                producer.flush(10)
+                time.sleep(1)
             if number == third and fault == "duplicate":
                 again = envelope(
                     "LLMComparisonResultV1", "llm_provider_service", data["correlation_id"], data
