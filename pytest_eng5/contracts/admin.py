@@ -20,6 +20,7 @@ __all__ = [
     "AnchorRegistration",
     "AnchorSummary",
     "AssessmentInstructions",
+    "AssessmentInstructionsDeleted",
     "AssessmentInstructionsPage",
     "AssessmentInstructionsUpsert",
     "JudgeRubric",
@@ -83,6 +84,14 @@ class AssessmentInstructionsPage(WireModel):
     total: int = Field(ge=0)
     page: int = 1
     page_size: int = 50
+
+
+class AssessmentInstructionsDeleted(WireModel):
+    """Answer to a ``DELETE`` of instructions."""
+
+    status: str
+    assignment_id: str | None = None
+    course_id: str | None = None
 
 
 class StudentPromptUpload(WireModel):

@@ -19,6 +19,7 @@ from pytest_eng5.contracts.admin import (
     CONTEXT_ORIGIN,
     AnchorSummary,
     AssessmentInstructions,
+    AssessmentInstructionsDeleted,
     AssessmentInstructionsPage,
     AssessmentInstructionsUpsert,
     JudgeRubric,
@@ -150,7 +151,7 @@ class AdminClient:
         kind, owner = ("assignment", assignment_id) if assignment_id is not None else ("course", course_id)
         path = f"/assessment-instructions/{kind}/{_quoted(owner or '')}"
         try:
-            await self._http.ask("DELETE", path, BaseModel)
+            await self._http.ask("DELETE", path, AssessmentInstructionsDeleted)
         except AmbiguousFailure as failure:
             raise await self._meant(failure, assignment_id, course_id, _still_failing(failure)) from None
         try:
@@ -305,6 +306,10 @@ class AdminClient:
             return await reading
         except NotFound:
             raise _did_not_stick(what, "nothing is there") from None
+        except AmbiguousFailure as failure:
+            raise _did_not_stick(
+                what, f"it answers with an error that can mean it is missing ({failure.what})"
+            ) from None
 
     def _unknown(self, kind: str, owner: str | None) -> NotFound:
         return NotFound(
@@ -363,6 +368,6 @@ def _plain(value: object) -> object:
 
 def _did_not_stick(what: str, seen: str) -> WriteDidNotStick:
     return WriteDidNotStick(
-        f"the CJ service reported success for {what}, but read back {seen}",
+        f"the CJ service reported success for {what}, but when read back, {seen}",
         fix="the service does not commit this write: fix or upgrade it, or write to its database directly",
     )

@@ -207,7 +207,7 @@ def _confirmed(outcome: AnchorOutcome, summary: AnchorSummary) -> AnchorOutcome:
 
 def _lost(outcome: AnchorOutcome, seen: str) -> AnchorOutcome:
     error = WriteDidNotStick(
-        f"the CJ service reported anchor {outcome.label} as registered, but read back {seen}",
+        f"the CJ service reported anchor {outcome.label} as registered, but when read back, {seen}",
         fix="the service does not commit this write: fix or upgrade it, or write to its database directly",
     )
     return replace(outcome, status=AnchorStatus.LOST, error=error)

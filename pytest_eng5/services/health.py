@@ -18,6 +18,7 @@ from pytest_eng5.services.wording import answer_text, json_body
 __all__ = ["ClockSkew", "ServiceHealth", "check_health", "health_url"]
 
 _PATHS = ("/v1/content", "/admin/v1", "/api/v1")
+_DATE_AGE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class ClockSkew:
     Attributes:
         seconds: The estimate.
         uncertainty: Half the width of the interval that holds it: the ``Date`` header is cut to whole
-            seconds, and written at an unknown moment between question and answer.
+            seconds, kept by servers for up to a second, and sent at an unknown moment between question and
+            answer.
     """
 
     seconds: float
@@ -119,7 +121,8 @@ async def check_health(
 def clock_skew(header: str | None, asked_at: datetime, seconds: float) -> ClockSkew | None:
     """The skew told by a ``Date`` header, or ``None`` if it cannot be read.
 
-    The service wrote its time between ``asked_at`` and ``asked_at + seconds`` and cut up to a second.
+    The service answered between ``asked_at`` and ``asked_at + seconds`` with a time up to two seconds
+    old: cut to whole seconds, and made anew once a second.
     """
     try:
         written = parsedate_to_datetime(header or "")
@@ -127,7 +130,7 @@ def clock_skew(header: str | None, asked_at: datetime, seconds: float) -> ClockS
         difference = (aware - asked_at).total_seconds()
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
-    return ClockSkew(difference + 0.5 - seconds / 2, 0.5 + seconds / 2)
+    return ClockSkew(difference + _DATE_AGE / 2 - seconds / 2, (_DATE_AGE + seconds) / 2)
 
 
 def _detail(response: httpx.Response) -> str:

@@ -23,7 +23,7 @@ from pytest_eng5.services.wording import answer_text
 
 __all__ = ["Answer", "Retry", "exchange", "send", "shown_url"]
 
-_USER_INFO = re.compile(r"//[^/@]*@")
+_USER_INFO = re.compile(r"^([^/?#]*//)[^/?#]*@")
 # The request cannot have reached the service: asking again is safe whatever was asked.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -177,4 +177,4 @@ async def send(
 
 def shown_url(url: str) -> str:
     """An address without the user name and password that it may contain."""
-    return _USER_INFO.sub("//", url)
+    return _USER_INFO.sub(r"\1", url)

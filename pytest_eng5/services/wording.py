@@ -71,11 +71,11 @@ def said(response: httpx.Response) -> Said:
         more = body.get("message")
         text = f"{error}: {more}" if isinstance(more, str) and more else error
         return Said(_clean(text, response), own=True)
-    return Said(_clean(response.text, response))
+    return Said(_clean(_text(response), response))
 
 
 def _plain(response: httpx.Response) -> str:
-    text = response.text[:_READ]
+    text = _text(response)
     if "html" not in response.headers.get("content-type", "") and not text.lstrip().startswith("<"):
         return text or "an empty body"
     title = _TITLE.search(text)
@@ -84,11 +84,21 @@ def _plain(response: httpx.Response) -> str:
 
 
 def _clean(text: str, response: httpx.Response) -> str:
-    """One printable line without the credential; hidden before it is cut, or half of it would remain."""
+    """One printable line without the credential."""
+    printable = "".join(char if char.isprintable() else " " for char in _hidden(text, response)[:_READ])
+    return " ".join(printable.split())[:_SHOWN]
+
+
+def _text(response: httpx.Response) -> str:
+    """The beginning of the body; the charset it claims is not asked, since a wrong one is an exception."""
+    return _hidden(response.content.decode(errors="replace"), response)[:_READ]
+
+
+def _hidden(text: str, response: httpx.Response) -> str:
+    """Without the credential; to be called before anything is cut, or half of it would remain."""
     for secret in _credentials(response):
         text = text.replace(secret, "***")
-    printable = "".join(char if char.isprintable() else " " for char in text[:_READ])
-    return " ".join(printable.split())[:_SHOWN]
+    return text
 
 
 def _credentials(response: httpx.Response) -> list[str]:
