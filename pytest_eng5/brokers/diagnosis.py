@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Diagnosis", "diagnose", "unusable"]
 
 _SECONDS = 2.0
+_CLOSING_SECONDS = 0.1
 _FILE = "the file of --eng5-kafka-config"
 _NO_MECHANISM = "NONE"
 
@@ -95,7 +96,7 @@ class _Server:
     @contextlib.asynccontextmanager
     async def connected(self, **instead: Any) -> AsyncIterator[AIOKafkaConnection]:
         """An aiokafka connection with the settings, or with others instead."""
-        from aiokafka.conn import create_conn
+        from aiokafka.conn import AIOKafkaConnection
 
         names = (
             "security_protocol",
@@ -104,14 +105,14 @@ class _Server:
             "sasl_plain_username",
             "sasl_plain_password",
         )
-        given = {name: self.options[name] for name in names if name in self.options}
-        made = await create_conn(
-            self.host, self.port, request_timeout_ms=int(_SECONDS * 1000), **given | instead
-        )
+        given = {name: self.options[name] for name in names if name in self.options} | instead
+        made = AIOKafkaConnection(self.host, self.port, request_timeout_ms=int(_SECONDS * 1000), **given)
         try:
+            await made.connect()
             yield made
         finally:
-            made.close()
+            if closed := made.close():  # pending for ever where TLS failed
+                await asyncio.wait({closed}, timeout=_CLOSING_SECONDS)
 
 
 async def diagnose(host: str, port: int, options: Mapping[str, Any]) -> Diagnosis | None:
@@ -265,8 +266,15 @@ async def _hello(server: _Server, context: ssl.SSLContext) -> ssl.SSLObject | No
     except (OSError, ValueError):
         return None
     state: ssl.SSLObject = writer.get_extra_info("ssl_object")
-    writer.close()
+    await _hang_up(writer)
     return state
+
+
+async def _hang_up(writer: asyncio.StreamWriter) -> None:
+    """Close at once: on TLS a polite end waits for the other side."""
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _sasl_reason(server: _Server, error: Exception) -> Diagnosis | None:
@@ -306,7 +314,7 @@ async def _tcp_reason(server: _Server) -> Diagnosis | None:
         return Diagnosis(BrokerUnreachable, f"does not answer within {_SECONDS:g} s", fix)
     except OSError as error:
         return Diagnosis(BrokerUnreachable, f"cannot be reached: {error.strerror or error}", fix)
-    writer.close()
+    await _hang_up(writer)
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import logging
 import socket
 import ssl
 import threading
@@ -198,8 +199,13 @@ class TestUsable:
 
 class TestPasswords:
     @pytest.mark.parametrize(("user", "password"), [("eng5", "falsch"), ("nobody", "${SECRET}")])
-    def test_plain(self, plain, with_sasl, user, password):
-        what, fix = refused(AuthenticationFailed, plain, with_sasl("SASL_PLAINTEXT", "PLAIN", user, password))
+    def test_plain(self, plain, with_sasl, caplog, user, password):
+        with caplog.at_level(logging.DEBUG):
+            settings = with_sasl("SASL_PLAINTEXT", "PLAIN", user, password)
+            what, fix = refused(AuthenticationFailed, plain, settings)
+        assert "SaslAuthenticateRequest" in caplog.text
+        assert "falsch" not in caplog.text
+        assert SECRET not in caplog.text
         assert f"refuses user {user!r} with PLAIN: Authentication failed" in what
         assert "falsch" not in what + fix
         assert "sasl.username and sasl.password" in fix
@@ -337,18 +343,69 @@ class TestProtocols:
         assert "fails in the TLS handshake (" in what
 
 
+class TestNobodyListensIn:
+    """Looking for the reason never says the password to somebody who should not hear it."""
+
+    @pytest.mark.parametrize("protocol", ["SASL_SSL", "SASL_PLAINTEXT"])
+    def test_not_in_clear_if_tls_was_asked_for(self, plain, with_sasl, protocol):
+        with recording(plain) as (address, heard):
+            broker = external(address, with_sasl(protocol, "PLAIN"))
+            with pytest.raises(TlsFailed) if protocol == "SASL_SSL" else contextlib.nullcontext():
+                broker.start()
+        # The proxy would hear it: without TLS it does.
+        assert (SECRET.encode() in heard) == (protocol == "SASL_PLAINTEXT")
+
+    def test_not_to_a_server_that_is_not_trusted(self, authority, new_authority, with_sasl):
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(*new_authority().issue("stranger", "127.0.0.1"))
+        heard = bytearray()
+        with listening(server, heard) as address:
+            refused(TlsFailed, address, with_sasl("SASL_SSL", "PLAIN"))
+        assert not heard
+
+
 @contextlib.contextmanager
-def listening(context: ssl.SSLContext | None) -> Iterator[str]:
+def recording(target: str) -> Iterator[tuple[str, bytearray]]:
+    """A proxy before a broker; its address, and what clients said."""
+    heard = bytearray()
+    host, _, port = target.rpartition(":")
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, note: bytearray) -> None:
+        with contextlib.suppress(OSError):
+            while some := await reader.read(65536):
+                note += some
+                writer.write(some)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to, back = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(pass_on(reader, back, heard), pass_on(to, writer, bytearray()))
+
+    with serving(serve, None) as address:
+        yield address, heard
+
+
+@contextlib.contextmanager
+def listening(context: ssl.SSLContext | None, heard: bytearray | None = None) -> Iterator[str]:
     """A server that answers everything as a web server does; its address."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            await reader.read(1000)
+            said = await reader.read(1000)
+            if heard is not None:
+                heard.extend(said)
             writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
             writer.close()
 
+    with serving(answer, context) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def serving(treat: Callable[..., Any], context: ssl.SSLContext | None) -> Iterator[str]:
+    """A server in a thread of its own; its address."""
     loop = asyncio.new_event_loop()
-    made = loop.run_until_complete(asyncio.start_server(answer, "127.0.0.1", 0, ssl=context))
+    made = loop.run_until_complete(asyncio.start_server(treat, "127.0.0.1", 0, ssl=context))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     host, port = made.sockets[0].getsockname()
@@ -356,6 +413,9 @@ def listening(context: ssl.SSLContext | None) -> Iterator[str]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     made.close()
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
     loop.close()
 
 
