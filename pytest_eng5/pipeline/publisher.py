@@ -15,7 +15,7 @@ from aiokafka.errors import (
     ProducerClosed,
     RecordListTooLargeError,
 )
-from aiokafka.structs import RecordMetadata
+from aiokafka.structs import RecordMetadata, TopicPartition
 
 from pytest_eng5.contracts import EventEnvelope, ProcessingEvent, topic_name
 from pytest_eng5.pipeline.errors import BrokerLost, PublishRefused
@@ -80,6 +80,10 @@ class Publisher:
     def topic(self, event: ProcessingEvent) -> str:
         """The topic of an event on this broker, with the prefix."""
         return topic_name(event, self._options.topic_prefix)
+
+    async def partitions(self, topic: str) -> list[TopicPartition]:
+        """The partitions of a topic."""
+        return [TopicPartition(topic, number) for number in await self._producer.partitions_for(topic)]
 
     async def publish(
         self, event: ProcessingEvent, envelope: EventEnvelope, *, key: str | None = None
