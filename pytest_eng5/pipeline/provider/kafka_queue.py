@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -37,6 +38,7 @@ _JOIN_TIMEOUT = 60.0
 _FINISH_BEFORE_REBALANCE = 2.0
 _FINISH_BEFORE_END = 0.7
 _CLOCK_SLACK_MS = 60_000
+_MEASURE_SECONDS = 1.0
 _log = service_logger(SERVICE)
 
 
@@ -110,6 +112,7 @@ class KafkaQueue:
         self._room.set()
         self._finished = asyncio.Event()
         self._failure: asyncio.Future[None] | None = None
+        self._depth = 0
         self._tenure = _Tenure(options)
 
     async def put(self, item: QueuedComparison) -> None:
@@ -136,14 +139,8 @@ class KafkaQueue:
 
     @property
     def depth(self) -> int:
-        """Comparisons that wait in the partitions of this worker, as far as it has heard."""
-        if self._consumer is None:
-            return 0
-        waiting = 0
-        for partition, progress in self._tenure.progress.items():
-            end, taken = self._consumer.highwater(partition), progress.taken
-            waiting += max(0, end - taken) if end is not None and taken is not None else 0
-        return waiting
+        """Comparisons that waited in the partitions of this worker when it last looked, every second."""
+        return self._depth
 
     async def start(self) -> None:
         """Join the group.
@@ -197,7 +194,8 @@ class KafkaQueue:
             BrokerLost: Callbacks cannot be published any more.
         """
         self._failure = asyncio.get_running_loop().create_future()
-        helpers = [asyncio.create_task(self._consume()), asyncio.create_task(self._commit_finished())]
+        works = (self._consume, self._commit_finished, self._measure)
+        helpers = [asyncio.create_task(work()) for work in works]
         try:
             done, _ = await asyncio.wait([*helpers, self._failure], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -263,7 +261,8 @@ class KafkaQueue:
         if tenure.answers is None or min(inherited) < tenure.answers[0]:
             since = min(inherited) - _CLOCK_SLACK_MS
             topic = self._publisher.topic(ProcessingEvent.LLM_COMPARISON_RESULT)
-            tenure.answers = since, await answered_since(self._options, topic, since)
+            partitions = await self._publisher.partitions(topic)
+            tenure.answers = since, await answered_since(self._options, partitions, since)
         return tenure.answers[1]
 
     def _take(self, record: ConsumerRecord, item: QueuedComparison | None) -> None:
@@ -304,6 +303,16 @@ class KafkaQueue:
             if late:
                 _log.warning("comparisons given back", worker=self._worker_id, comparisons=len(late))
         await self._commit(tenure)
+
+    async def _measure(self) -> None:
+        """Look at the depth again and again; a partition whose records wait here is not fetched meanwhile."""
+        assert self._consumer is not None
+        while True:
+            with suppress(KafkaError):
+                ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
+                taken = {partition: await self._consumer.position(partition) for partition in ends}
+                self._depth = sum(max(0, end - taken[partition]) for partition, end in ends.items())
+            await asyncio.sleep(_MEASURE_SECONDS)
 
     async def _commit_finished(self) -> None:
         """Commit beside the work: waiting for each commit would slow it down."""

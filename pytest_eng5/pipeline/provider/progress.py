@@ -29,8 +29,3 @@ class Progress:
     def committable(self) -> int | None:
         """The first offset that must come again after a crash; ``None`` before any record."""
         return next(iter(self._open), self._next)
-
-    @property
-    def taken(self) -> int | None:
-        """The offset after the last record that was taken; ``None`` before any."""
-        return self._next

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
@@ -53,7 +53,12 @@ async def reader(options: KafkaOptions, client_id: str) -> AsyncIterator[AIOKafk
         await consumer.start()
         yield consumer
     finally:
-        await consumer.stop()
+        # As a task of its own: aiokafka lets the cancellation of its own tasks out of stop(), and that must
+        # not be mistaken for ours.
+        stopping = asyncio.create_task(consumer.stop())
+        await asyncio.wait({stopping})
+        if not stopping.cancelled():
+            stopping.exception()
 
 
 async def _records(
@@ -61,6 +66,8 @@ async def _records(
 ) -> AsyncIterator[ConsumerRecord]:
     """Records from the first offset of each partition up to, and without, its second."""
     waiting = {tp for tp, (start, end) in bounds.items() if start < end}
+    if not waiting:
+        return
     consumer.assign(list(waiting))
     for tp in waiting:
         consumer.seek(tp, bounds[tp][0])
@@ -89,8 +96,15 @@ async def keys_between(
     return await patiently(options, f"reading {partition.topic} again", read)
 
 
-async def answered_since(options: KafkaOptions, topic: str, timestamp_ms: int) -> frozenset[str]:
+async def answered_since(
+    options: KafkaOptions, partitions: Collection[TopicPartition], timestamp_ms: int
+) -> frozenset[str]:
     """Request ids of the callbacks that were published since a time.
+
+    Args:
+        options: How to connect.
+        partitions: Of the topic of callbacks.
+        timestamp_ms: The time, in milliseconds since the epoch.
 
     Raises:
         BrokerLost: The broker does not answer.
@@ -98,19 +112,13 @@ async def answered_since(options: KafkaOptions, topic: str, timestamp_ms: int) -
 
     async def read() -> frozenset[str]:
         async with reader(options, "eng5-provider-answers") as consumer:
-            numbers = await _partitions(consumer, topic)
-            starts = await consumer.offsets_for_times(dict.fromkeys(numbers, max(0, timestamp_ms)))
-            ends = await consumer.end_offsets(numbers)
+            starts = await consumer.offsets_for_times(dict.fromkeys(partitions, max(0, timestamp_ms)))
+            ends = await consumer.end_offsets(list(partitions))
             stretches = {tp: (start.offset, ends[tp]) for tp, start in starts.items() if start is not None}
             found = [_request_id(record.value) async for record in _records(consumer, stretches)]
             return frozenset(request_id for request_id in found if request_id is not None)
 
-    return await patiently(options, f"reading {topic}", read)
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    await consumer.topics()  # makes sure that the metadata of all topics are there
-    return [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+    return await patiently(options, "reading the callbacks again", read)
 
 
 def _request_id(value: bytes | None) -> str | None:

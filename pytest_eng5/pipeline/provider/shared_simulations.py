@@ -60,9 +60,7 @@ class SharedSimulations:
         await patiently(self._options, "connecting", consumer.start)
         consumer.assign([self._partition])
         await consumer.seek_to_beginning(self._partition)
-        await consumer.topics()
-        topic = queue_topic(self._options.topic_prefix)
-        self._queue = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic) or ()]
+        self._queue = await self._publisher.partitions(queue_topic(self._options.topic_prefix))
         end = await self._end()
         while self._position < end:
             await self._read(timeout_ms=500)
