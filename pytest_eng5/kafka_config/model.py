@@ -6,6 +6,8 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_eng5.kafka_config.redaction import Secret
+
 __all__ = ["MECHANISMS", "SECURITY_PROTOCOLS", "KafkaConfig"]
 
 SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -45,7 +47,7 @@ class KafkaConfig:
         if self.mechanism is not None:
             options["sasl_mechanism"] = self.mechanism
             options["sasl_plain_username"] = self.username
-            options["sasl_plain_password"] = self.password
+            options["sasl_plain_password"] = Secret(self.password or "")
         return options
 
     def describe(self) -> str:

@@ -1,16 +1,26 @@
-"""Keep credentials out of the debug log of the Kafka client.
+"""Keep credentials out of logs and tracebacks.
 
-aiokafka logs every request at level DEBUG, also the one that carries the password.
+aiokafka logs every request at level DEBUG, also the one that carries the password; and pytest shows the local
+variables of a traceback on request.
 """
 
 from __future__ import annotations
 
 import logging
 
-__all__ = ["hide_credentials"]
+__all__ = ["Secret", "hide_credentials"]
 
 _LOGGER = "aiokafka.conn"
 _SECRET = "SaslAuthenticate"
+
+
+class Secret(str):
+    """Text that clients use as it is, and that is not shown where somebody looks at it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
 
 
 def hide_credentials() -> None:

@@ -6,6 +6,7 @@ import logging
 import pickle
 
 import pytest
+from _pytest._io.saferepr import saferepr
 
 from pytest_eng5.kafka_config import MECHANISMS, SECURITY_PROTOCOLS
 from pytest_eng5.kafka_config.redaction import hide_credentials
@@ -120,6 +121,13 @@ class TestSecrets:
             assert "geheim" not in text
         assert config.describe() == "SASL_PLAINTEXT, PLAIN as eng5"
         assert files.load("").describe() == "PLAINTEXT"
+
+    def test_nor_in_a_look_at_what_clients_get(self, files):
+        """As pytest shows local variables; clients themselves get the text as it is."""
+        options = files.load(sasl("PLAIN")).client_options()
+        assert "geheim" not in f"{options} {options!r} {[options]} {saferepr(options)}"
+        assert options["sasl_plain_password"] == "geheim"
+        assert "\0".join(["eng5", options["sasl_plain_password"]]).encode() == b"eng5\0geheim"
 
     def test_settings_that_hold_a_context_cannot_be_written_down(self, files):
         config = files.load(sasl(protocol="SASL_SSL"))

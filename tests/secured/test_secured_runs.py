@@ -228,7 +228,7 @@ class TestRed:
 
 
 class TestSettings:
-    """A file that cannot be used is a mistake of use, told with file and key."""
+    """A file that cannot be used is told with file and key, and no broker is asked."""
 
     def test_missing_variable(self, run, settings_of):
         settings = settings_of("limited", sasl_password="${NOT_SET_HERE}x")
@@ -236,11 +236,3 @@ class TestSettings:
         assert session.code != 0
         assert f"{settings}: sasl.password refers to the environment variable NOT_SET_HERE" in session.output
         assert seconds_of(session, "run") < SECONDS
-
-    def test_unknown_key(self, run, settings_of):
-        settings = settings_of("limited")
-        settings.write_text(settings.read_text().replace("mechanism", "mechanisms"))
-        session = run("limited", *THEIR_PIPELINE, settings=settings)
-        assert session.code != 0
-        assert "'sasl.mechanisms' is not a key of this file" in session.output
-        assert "did you mean sasl.mechanism?" in session.output
