@@ -90,6 +90,6 @@ def parse_bootstrap_servers(text: str | None) -> list[str]:
 
 
 _EXAMPLE = (
-    "give --eng5-bootstrap-servers HOST:PORT[,HOST:PORT...] (or KAFKA_BOOTSTRAP_SERVERS, or bootstrap_servers "
-    "in the file of --eng5-kafka-config)"
+    "give --eng5-bootstrap-servers HOST:PORT[,HOST:PORT...] (or KAFKA_BOOTSTRAP_SERVERS, or "
+    "bootstrap_servers in the file of --eng5-kafka-config)"
 )

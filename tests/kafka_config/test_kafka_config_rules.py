@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import pickle
+import reprlib
 
 import pytest
-from _pytest._io.saferepr import saferepr
 
 from pytest_eng5.kafka_config import MECHANISMS, SECURITY_PROTOCOLS
 from pytest_eng5.kafka_config.redaction import hide_credentials
@@ -125,7 +125,7 @@ class TestSecrets:
     def test_nor_in_a_look_at_what_clients_get(self, files):
         """As pytest shows local variables; clients themselves get the text as it is."""
         options = files.load(sasl("PLAIN")).client_options()
-        assert "geheim" not in f"{options} {options!r} {[options]} {saferepr(options)}"
+        assert "geheim" not in f"{options} {options!r} {[options]} {reprlib.repr(options)}"
         assert options["sasl_plain_password"] == "geheim"
         assert "\0".join(["eng5", options["sasl_plain_password"]]).encode() == b"eng5\0geheim"
 
