@@ -82,7 +82,7 @@ async def _client(insider: BrokerConnection) -> AsyncIterator[AIOKafkaClient]:
 
 async def _create_users(client: AIOKafkaClient, security: ServerSecurity) -> None:
     number, digest = _SCRAM[str(security.mechanism)]
-    users = []
+    users: list[tuple[Any, ...]] = []
     for name, password in security.users.items():
         salt = os.urandom(24)
         salted = hashlib.pbkdf2_hmac(digest, password.encode(), salt, _ITERATIONS)
