@@ -12,11 +12,37 @@ ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE} AS build
 ARG PIP_INDEX_URL
 ARG REQUESTS_CA_BUNDLE
-COPY . /src
+# The dependencies first: they change less often than the sources.
+COPY pyproject.toml /src/
 RUN python3 -m venv /opt/eng5 \
-    && /opt/eng5/bin/pip install --no-cache-dir --disable-pip-version-check /src \
+    && python3 -c 'import tomllib; print("\n".join(tomllib.load(open("/src/pyproject.toml", "rb"))["project"]["dependencies"]))' \
+       > /tmp/requirements.txt \
+    && /opt/eng5/bin/pip install --no-cache-dir --disable-pip-version-check hatchling -r /tmp/requirements.txt
+COPY . /src
+RUN /opt/eng5/bin/pip install --disable-pip-version-check --no-deps --no-build-isolation /src \
+    && /opt/eng5/bin/pip uninstall --quiet --yes hatchling \
     && cp /src/docker/healthy.py /opt/eng5/bin/eng5-healthy \
     && mkdir /work && cp -r /src/scenarios /src/conftest.py /work
+
+FROM ${BASE} AS pipeline
+COPY --from=build /opt/eng5 /opt/eng5
+ENV PATH=/opt/eng5/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 \
+    ENG5_HEALTH_URLS="http://127.0.0.1:8000/healthz/ready http://127.0.0.1:9090/healthz/ready http://127.0.0.1:8080/healthz/ready"
+USER 10001:10001
+WORKDIR /tmp
+EXPOSE 8000 9090 8080
+HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=12 CMD ["eng5-healthy"]
+ENTRYPOINT ["eng5", "pipeline", "serve", "--host", "0.0.0.0", "--content-port", "8000", "--cj-port", "9090", "--llm-port", "8080"]
+
+FROM ${BASE} AS runner
+COPY --from=build /opt/eng5 /opt/eng5
+COPY --from=build --chown=10001:10001 /work /work
+ENV PATH=/opt/eng5/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+WORKDIR /work
+HEALTHCHECK NONE
+ENTRYPOINT ["pytest"]
+CMD ["scenarios/"]
 
 # Kafka needs little of the package: its jars and start-up cache are made with all of it, then left alone with
 # the Java runtime and a virtual environment without dependencies.
@@ -45,22 +71,5 @@ HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=12 \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/9092 && printf '\\0\\0\\0\\012\\0\\022\\0\\0\\0\\0\\0\\1\\377\\377' >&3 && test $(timeout 3 head -c 8 <&3 | wc -c) = 8"]
 CMD ["/etc/kafka/docker/run"]
 
-FROM ${BASE} AS runner
-COPY --from=build /opt/eng5 /opt/eng5
-COPY --from=build --chown=10001:10001 /work /work
-ENV PATH=/opt/eng5/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1
-USER 10001:10001
-WORKDIR /work
-HEALTHCHECK NONE
-ENTRYPOINT ["pytest"]
-CMD ["scenarios/"]
-
-FROM ${BASE} AS pipeline
-COPY --from=build /opt/eng5 /opt/eng5
-ENV PATH=/opt/eng5/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 \
-    ENG5_HEALTH_URLS="http://127.0.0.1:8000/healthz/ready http://127.0.0.1:9090/healthz/ready http://127.0.0.1:8080/healthz/ready"
-USER 10001:10001
-WORKDIR /tmp
-EXPOSE 8000 9090 8080
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=12 CMD ["eng5-healthy"]
-ENTRYPOINT ["eng5", "pipeline", "serve", "--host", "0.0.0.0", "--content-port", "8000", "--cj-port", "9090", "--llm-port", "8080"]
+# The classic builder makes every stage above its target, so the smallest are first and this one is for no target.
+FROM pipeline AS default

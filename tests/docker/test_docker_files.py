@@ -39,13 +39,17 @@ def stages() -> dict[str, list[tuple[str, str]]]:
     return made
 
 
-FINAL = ("kafka", "runner", "pipeline")
+FINAL = ("pipeline", "runner", "kafka")
 
 
 class TestDockerfile:
     def test_it_has_the_targets_and_builds_the_pipeline_by_default(self):
         assert [stage for stage in stages() if stage in FINAL] == list(FINAL)
-        assert list(stages())[-1] == "pipeline"
+        assert instructions()[-1] == ("FROM", "pipeline AS default")
+
+    def test_the_classic_builder_fetches_no_kafka_for_a_pipeline(self):
+        order = list(stages())
+        assert order.index("pipeline") < order.index("kafka-build")
 
     def test_the_base_is_a_pinned_argument(self):
         first = instructions()[0]
