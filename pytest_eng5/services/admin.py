@@ -42,9 +42,10 @@ from pytest_eng5.services.http import Retry
 
 __all__ = ["AdminClient"]
 
-T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 _PAGE_SIZE = 200
+# A list that is longer than any is the doing of a broken server.
+_MOST_PAGES = 500
 _Known = Callable[[AssessmentInstructions], ServiceError]
 
 
@@ -88,7 +89,7 @@ class AdminClient:
         """All instructions, page by page, each record once."""
         records: dict[int | str, AssessmentInstructions] = {}
         number, total = 1, 1
-        while len(records) < total:
+        while len(records) < total and number <= _MOST_PAGES:
             page = await self._page(number, _PAGE_SIZE, grade_scale)
             fresh = {record.id: record for record in page.items if record.id not in records}
             if not fresh:
@@ -128,14 +129,12 @@ class AdminClient:
             student_prompt_storage_id=student_prompt_storage_id,
         )
         body = wanted.model_dump(exclude_none=True)
-        owner = {"assignment_id": assignment_id, "course_id": course_id}
         try:
             await self._http.ask("POST", "/assessment-instructions", AssessmentInstructions, body)
         except ServiceFailed as failure:
             raise await self._why_not_written(failure, wanted) from None
-        found = await self._read_back("the instructions", self._record(**owner))
-        _compare("the instructions", found, body)
-        return found
+        reading = self._record(assignment_id, course_id)
+        return await self._confirmed("the instructions", "/assessment-instructions", reading, body)
 
     async def delete_instructions(
         self, *, assignment_id: str | None = None, course_id: str | None = None
@@ -147,7 +146,11 @@ class AdminClient:
             WriteDidNotStick: The service reported success, and they are still there.
         """
         if (assignment_id is None) == (course_id is None):
-            raise Refused("give either assignment_id or course_id", where="assessment instructions")
+            raise Refused(
+                "nothing, or two things, to delete",
+                where="assessment instructions",
+                fix="give either assignment_id or course_id",
+            )
         kind, owner = ("assignment", assignment_id) if assignment_id is not None else ("course", course_id)
         path = f"/assessment-instructions/{kind}/{_quoted(owner or '')}"
         try:
@@ -158,7 +161,8 @@ class AdminClient:
             await self._record(assignment_id=assignment_id, course_id=course_id)
         except NotFound:
             return
-        raise _did_not_stick(f"the deletion of the instructions of {kind} {owner}", "they are still there")
+        what = f"the deletion of the instructions of {kind} {owner}"
+        raise self._did_not_stick(what, path, "they are still there")
 
     async def student_prompt(self, assignment_id: str) -> StudentPrompt:
         """The student prompt of an assignment.
@@ -188,9 +192,10 @@ class AdminClient:
         """
         wanted = checked(StudentPromptUpload, "student prompt", assignment_id=assignment_id, prompt_text=text)
         answer = await self._write("/student-prompts", wanted, StudentPrompt, assignment_id)
-        found = await self._read_back("the student prompt", self.student_prompt(assignment_id))
-        _compare("the student prompt", found, _comparable(answer, wanted))
-        return found
+        reading = self.student_prompt(assignment_id)
+        return await self._confirmed(
+            "the student prompt", "/student-prompts", reading, _comparable(answer, wanted)
+        )
 
     async def judge_rubric(self, assignment_id: str) -> JudgeRubric:
         """The judge rubric of an assignment.
@@ -220,9 +225,10 @@ class AdminClient:
         """
         wanted = checked(JudgeRubricUpload, "judge rubric", assignment_id=assignment_id, rubric_text=text)
         answer = await self._write("/judge-rubrics", wanted, JudgeRubric, assignment_id)
-        found = await self._read_back("the judge rubric", self.judge_rubric(assignment_id))
-        _compare("the judge rubric", found, _comparable(answer, wanted))
-        return found
+        reading = self.judge_rubric(assignment_id)
+        return await self._confirmed(
+            "the judge rubric", "/judge-rubrics", reading, _comparable(answer, wanted)
+        )
 
     async def anchors(self, assignment_id: str) -> AnchorSummary:
         """The anchors of an assignment, and how many of them are in its grade scale.
@@ -301,15 +307,27 @@ class AdminClient:
             fix="check the texts and ids that were sent, and look at the service's logs",
         )
 
-    async def _read_back(self, what: str, reading: Awaitable[T]) -> T:
+    async def _confirmed(self, what: str, path: str, reading: Awaitable[M], wanted: Mapping[str, Any]) -> M:
+        """What was written, as it is read back."""
         try:
-            return await reading
+            found = await reading
         except NotFound:
-            raise _did_not_stick(what, "nothing is there") from None
+            seen = "nothing is there"
         except AmbiguousFailure as failure:
-            raise _did_not_stick(
-                what, f"it answers with an error that can mean it is missing ({failure.what})"
-            ) from None
+            seen = f"it answers with an error that can mean it is missing ({failure.what})"
+        else:
+            differing = [name for name in wanted if _plain(getattr(found, name)) != _plain(wanted[name])]
+            if not differing:
+                return found
+            seen = f"there is another {', another '.join(differing)}"
+        raise self._did_not_stick(what, path, seen)
+
+    def _did_not_stick(self, what: str, path: str, seen: str) -> WriteDidNotStick:
+        return WriteDidNotStick(
+            f"the CJ service reported success for {what}, but when read back, {seen}",
+            where=self._http.where(path),
+            fix="the service does not commit this write: upgrade it, or write to its database directly",
+        )
 
     def _unknown(self, kind: str, owner: str | None) -> NotFound:
         return NotFound(
@@ -355,19 +373,6 @@ def _comparable(answer: BaseModel, wanted: BaseModel) -> dict[str, Any]:
     return {**wanted.model_dump(), **stored}
 
 
-def _compare(what: str, found: BaseModel, wanted: Mapping[str, Any]) -> None:
-    differing = [name for name, value in wanted.items() if _plain(getattr(found, name)) != _plain(value)]
-    if differing:
-        raise _did_not_stick(what, f"there is another {', another '.join(differing)}")
-
-
 def _plain(value: object) -> object:
     """Texts are compared as the service keeps them, without space around."""
     return value.strip() if isinstance(value, str) else value
-
-
-def _did_not_stick(what: str, seen: str) -> WriteDidNotStick:
-    return WriteDidNotStick(
-        f"the CJ service reported success for {what}, but when read back, {seen}",
-        fix="the service does not commit this write: fix or upgrade it, or write to its database directly",
-    )

@@ -201,13 +201,14 @@ def _confirmed(outcome: AnchorOutcome, summary: AnchorSummary) -> AnchorOutcome:
             continue
         if (anchor.text_storage_id, anchor.grade) == (answer.storage_id, outcome.grade):
             return replace(outcome, status=AnchorStatus.CONFIRMED)
-        return _lost(outcome, "the anchor of that label has another text or grade")
-    return _lost(outcome, "there is no anchor of that label")
+        return _lost(outcome, summary, "the anchor of that label has another text or grade")
+    return _lost(outcome, summary, "there is no anchor of that label")
 
 
-def _lost(outcome: AnchorOutcome, seen: str) -> AnchorOutcome:
+def _lost(outcome: AnchorOutcome, summary: AnchorSummary, seen: str) -> AnchorOutcome:
     error = WriteDidNotStick(
         f"the CJ service reported anchor {outcome.label} as registered, but when read back, {seen}",
-        fix="the service does not commit this write: fix or upgrade it, or write to its database directly",
+        where=f"assignment {summary.assignment_id}",
+        fix="the service does not commit this write: upgrade it, or write to its database directly",
     )
     return replace(outcome, status=AnchorStatus.LOST, error=error)

@@ -104,7 +104,7 @@ def server(_server: tuple[Scripted, uvicorn.Server]) -> Scripted:
 
 @pytest_asyncio.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=0.5, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=0.5, trust_env=False, verify=False) as client:
         yield client
 
 

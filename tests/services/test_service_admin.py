@@ -294,6 +294,7 @@ async def test_created_instructions_that_are_forgotten(either_cj: Any, client: M
         with pytest.raises(WriteDidNotStick, match="nothing is there") as caught:
             await client().upsert_instructions(**owner, instructions_text=TEXT, grade_scale=LEGACY)
         assert "commit" in str(caught.value.fix)
+        assert str(caught.value.where).endswith("/admin/v1/assessment-instructions")
         assert caught.value.exit_code == 4
 
 

@@ -191,6 +191,14 @@ async def test_a_list_that_never_ends_ends(server: Any, admin: AdminClient) -> N
     assert len(server.seen) == 2
 
 
+async def test_a_list_with_ever_new_records_ends_too(server: Any, admin: AdminClient) -> None:
+    async def one_more(_: Request) -> Response:
+        return page([{**RECORD, "id": len(server.seen)}], 10**9)
+
+    server.will(one_more)
+    assert len(await admin.all_instructions()) == 500
+
+
 @pytest.mark.parametrize("total", [0, 1])
 async def test_a_total_that_is_too_small_loses_nothing_of_the_page(
     server: Any, admin: AdminClient, total: int
