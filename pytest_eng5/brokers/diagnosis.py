@@ -35,27 +35,16 @@ _NOT_YET_VALID = 9
 _UNKNOWN_CA = frozenset({2, 18, 19, 20, 21})
 _OTHER_NAME = frozenset({62, 63, 64})
 
-_NO_CLIENT_CERTIFICATE = frozenset({"TLSV13_ALERT_CERTIFICATE_REQUIRED"})
+# What OpenSSL calls an alert of the other side, without the TLS version in front, which says nothing.
+_ALERT = "ALERT_"
+_NO_CLIENT_CERTIFICATE = "CERTIFICATE_REQUIRED"
 _BAD_CLIENT_CERTIFICATE = frozenset(
     {
-        "SSLV3_ALERT_BAD_CERTIFICATE",
-        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
-        "SSLV3_ALERT_CERTIFICATE_REVOKED",
-        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
-        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
-        "TLSV1_ALERT_ACCESS_DENIED",
-        "TLSV1_ALERT_UNKNOWN_CA",
+        *("ACCESS_DENIED", "BAD_CERTIFICATE", "CERTIFICATE_EXPIRED", "CERTIFICATE_REVOKED"),
+        *("CERTIFICATE_UNKNOWN", "UNKNOWN_CA", "UNSUPPORTED_CERTIFICATE"),
     }
 )
-_NOT_AGREED = frozenset(
-    {
-        "NO_PROTOCOLS_AVAILABLE",
-        "SSLV3_ALERT_HANDSHAKE_FAILURE",
-        "TLSV1_ALERT_INSUFFICIENT_SECURITY",
-        "TLSV1_ALERT_PROTOCOL_VERSION",
-        "UNSUPPORTED_PROTOCOL",
-    }
-)
+_NOT_AGREED = frozenset({"HANDSHAKE_FAILURE", "INSUFFICIENT_SECURITY", "PROTOCOL_VERSION"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,19 +180,19 @@ async def _tls_reason(server: _Server, error: Exception) -> Diagnosis | None:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return await _certificate_reason(server, cause)
     reason = (getattr(cause, "reason", None) if isinstance(cause, ssl.SSLError) else None) or ""
-    alert = _worded(reason.rpartition("ALERT_")[2])
-    if reason in _NO_CLIENT_CERTIFICATE:
+    alert = reason.partition(_ALERT)[2]
+    if alert == _NO_CLIENT_CERTIFICATE:
         what = "asks clients for a certificate, and none was shown"
         return Diagnosis(TlsFailed, what, f"set ssl.cert_file and ssl.key_file in {_FILE}")
-    if reason in _BAD_CLIENT_CERTIFICATE:
-        what = f"does not accept this client's certificate ({alert})"
+    if alert in _BAD_CLIENT_CERTIFICATE:
+        what = f"does not accept this client's certificate ({_worded(alert)})"
         fix = "use one of a CA that the broker trusts, with its intermediate certificates in ssl.cert_file"
         return Diagnosis(TlsFailed, what, fix)
-    if reason in _NOT_AGREED:
-        what = f"ended the TLS handshake ({alert}): it wants a client certificate, or no cipher is common"
-        return Diagnosis(
-            TlsFailed, what, f"set ssl.cert_file and ssl.key_file in {_FILE}, or see the broker's log"
-        )
+    if alert in _NOT_AGREED:
+        likely = "it wants a client certificate, or no cipher is common"
+        what = f"ended the TLS handshake ({_worded(alert)}): {likely}"
+        fix = f"set ssl.cert_file and ssl.key_file in {_FILE}, or see the broker's log"
+        return Diagnosis(TlsFailed, what, fix)
     return None
 
 
