@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pytest_eng5.scenario.errors import shown_text
@@ -33,6 +34,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"<!DOCTYPE html", "a web page"),
     (b"<html", "a web page"),
 )
+_OFFICE = {"word/": "a Word document", "xl/": "a workbook", "ppt/": "a presentation"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def document_complaint(suffix: str, content: bytes) -> Complaint | None:
         return None if b"%PDF-" in content[:_PDF_HEAD] else _disguised(content, "a PDF")
     if not content.startswith(b"PK"):
         return _disguised(content, "a Word document")
-    return archive_complaint(content, "open it in Word and save it again as .docx")
+    return archive_complaint(content, "open it in Word and save it again as .docx", claimed="word/")
 
 
 def _disguised(content: bytes, claimed: str) -> Complaint:
@@ -62,11 +64,13 @@ def _disguised(content: bytes, claimed: str) -> Complaint:
     return Complaint(message, "save it anew as .docx, .pdf or UTF-8 text; renaming does not convert a file")
 
 
-def archive_complaint(content: bytes, hint: str) -> Complaint | None:
+def archive_complaint(content: bytes, hint: str, *, claimed: str) -> Complaint | None:
     """Return what is wrong with the archive that an Office file is.
 
     Args:
+        content: The file.
         hint: How to get a file that is not damaged.
+        claimed: Folder that holds the parts of such a file: ``word/``, ``xl/`` or ``ppt/``.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -77,9 +81,18 @@ def archive_complaint(content: bytes, hint: str) -> Complaint | None:
     if "[Content_Types].xml" not in names:
         what = "an OpenDocument or other archive" if "mimetype" in names else "another kind of archive"
         return Complaint(f"is not an Office Open XML file but {what}", hint)
+    other = next(
+        (kind for folder, kind in _OFFICE.items() if _has(names, folder) and folder != claimed), None
+    )
+    if other and not _has(names, claimed):
+        return Complaint(f"is not {_OFFICE[claimed]} but {other}", hint)
     if any(part.flag_bits & 1 for part in parts):
         return Complaint("is encrypted", hint)
     return _size_complaint(parts)
+
+
+def _has(names: Iterable[str], folder: str) -> bool:
+    return any(name.startswith(folder) for name in names)
 
 
 def _size_complaint(parts: list[zipfile.ZipInfo]) -> Complaint | None:

@@ -95,7 +95,7 @@ _Rows = tuple[tuple[int, tuple[str | _Unusable, ...]], ...]
 @lru_cache(maxsize=8)
 def _rows(content: bytes) -> _Rows:
     """The rows that are not blank, each with its number; a workbook is read once however often it is used."""
-    complaint = archive_complaint(content, _RESAVE)
+    complaint = archive_complaint(content, _RESAVE, claimed="xl/")
     if complaint:
         raise _Refused(complaint.message, complaint.hint)
     try:

@@ -189,7 +189,7 @@ def test_a_form_that_was_filled_in_is_refused() -> None:
 
     with pytest.raises(TextError, match="is a form") as caught:
         pdf_text(drawn(form("My whole essay.")))
-    assert caught.value.fix == "print it to a new PDF"
+    assert caught.value.fix == "print it to a new PDF, or give the essay as text"
     assert pdf_text(drawn(form(""))).startswith("Write here:")
 
 
@@ -217,6 +217,44 @@ def test_a_stream_that_unpacks_to_a_flood_is_bounded() -> None:
     assert len(content) < 1_000_000
     with pytest.raises(Exception, match="Limit"):
         pdf_text(content)
+
+
+HELVETICA = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+TEXT_FORM = b"/Type /XObject /Subtype /Form /BBox [0 0 600 800] /Resources << /Font << /F 5 0 R >> "
+
+
+def with_forms(*streams: bytes) -> bytes:
+    """A page that draws the first form; each form may draw the next one, which it knows as ``/X``."""
+    forms = [
+        content_stream(data, TEXT_FORM + b"/XObject << /X %d 0 R >> >>" % (7 + number))
+        for number, data in enumerate(streams)
+    ]
+    resources = b"<< /Font << /F 5 0 R >> /XObject << /X 6 0 R >> >>"
+    return by_hand(
+        content_stream(b"BT /F 12 Tf 72 700 Td (page) Tj ET /X Do"), resources, [HELVETICA, *forms]
+    )
+
+
+def test_text_inside_a_form_is_text_of_the_page() -> None:
+    assert "inside" in pdf_text(with_forms(b"BT /F 12 Tf 72 600 Td (inside) Tj ET"))
+
+
+def test_forms_that_draw_forms_that_draw_forms_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_eng5.runner.pdf_text._MAX_OPERATIONS", 1000)
+    data = b"/X Do " * 10
+    with pytest.raises(TextError, match="takes more than 1,000 steps to draw"):
+        pdf_text(with_forms(*[data] * 5, b"BT /F 12 Tf 72 700 Td (x) Tj ET"))
+
+
+def test_more_drawing_than_an_essay_needs() -> None:
+    with pytest.raises(TextError, match="draws more than 8 MiB"):
+        pdf_text(by_hand(content_stream(b"q Q\n" * 2_200_000), FONT, [HELVETICA]))
+
+
+def test_a_part_of_a_page_that_is_damaged_is_not_silently_lost() -> None:
+    with pytest.raises(TextError, match="holds a part whose text cannot be read") as caught:
+        pdf_text(with_forms(b"BT /F 12 Tf 72 600 Td (inside) Tj <<< ET"))
+    assert caught.value.fix == "print it to a new PDF, or give the essay as text"
 
 
 # The built-in fonts have the letters of Windows-1252; text extraction collapses runs of blanks.
