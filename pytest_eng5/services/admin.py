@@ -73,7 +73,9 @@ class AdminClient:
         timeout_seconds: float = 15.0,
         option: str = "CJ_SERVICE_URL",
     ) -> None:
-        self._http = AdminHttp(client, url, auth, correlation_id, retry or Retry(), timeout_seconds, option)
+        self._http = AdminHttp(
+            client, url, auth, correlation_id, retry or Retry(total=60), timeout_seconds, option
+        )
 
     async def instructions(self, assignment_id: str) -> AssessmentInstructions:
         """The instructions of an assignment.

@@ -123,7 +123,7 @@ class AnchorRegistrar:
         self._free = asyncio.Semaphore(concurrency)
         self._timeout = timeout_seconds
         self._correlation_id = correlation_id
-        self._retry = retry or Retry()
+        self._retry = retry or Retry(total=180)
         self._option = option
 
     async def register(self, assignment_id: str, anchors: Sequence[AnchorText]) -> AnchorReport:

@@ -199,7 +199,7 @@ def _minted(environ: Mapping[str, str], now: datetime) -> AdminToken:
         )
     key = environ.get(TokenSource.MINTED, "")
     if not key.strip():
-        raise NoToken("there is no token for the admin API", fix=_WAYS)
+        raise NoToken("there is no token for the admin API", where="environment variables", fix=_WAYS)
     algorithm = environ.get("JWT_ALGORITHM", "").strip() or "HS256"
     if algorithm not in _HMAC:
         raise NoToken(

@@ -162,5 +162,6 @@ def _encoded(text: str) -> bytes:
     except UnicodeEncodeError as error:
         raise Refused(
             f"the text cannot be stored as UTF-8: half a surrogate pair at character {error.start + 1}",
+            where="a text to upload",
             fix="extract or save the text anew, as UTF-8",
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -101,6 +102,16 @@ async def test_an_unknown_assignment_is_not_found(either_cj: Any, client: Make) 
         assert A in str(caught.value)
         assert caught.value.fix
         assert caught.value.exit_code == 2
+
+
+@pytest.mark.asyncio
+async def test_what_was_meant_is_known_within_seconds(http: httpx.AsyncClient, cj: Any) -> None:
+    """With the real pauses, and a list that is worked out after three attempts."""
+    cj.catch_all = True
+    began = time.monotonic()
+    with pytest.raises(NotFound):
+        await AdminClient(http, cj.url, AdminAuth({"JWT_SECRET_KEY": cj.secret})).instructions(A)
+    assert time.monotonic() - began < 4
 
 
 @pytest.mark.asyncio
