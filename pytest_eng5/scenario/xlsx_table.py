@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_eng5.scenario.document_file import archive_complaint
 from pytest_eng5.scenario.errors import Location, Problem, ScenarioError, shown_text
 from pytest_eng5.scenario.table import Cell
 from pytest_eng5.scenario.textfile import read_bytes
-
-if TYPE_CHECKING:
-    from openpyxl.workbook import Workbook
 
 __all__ = ["MAX_WORKBOOK_BYTES", "SHEET", "XlsxRow", "xlsx_rows"]
 
@@ -151,7 +148,7 @@ def _bounded(rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         yield row
 
 
-def _sheet(book: Workbook) -> Any:
+def _sheet(book: Any) -> Any:
     sheets = book.worksheets
     return next((sheet for sheet in sheets if sheet.title.strip().lower() == SHEET), sheets[0])
 
