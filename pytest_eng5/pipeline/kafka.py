@@ -44,7 +44,7 @@ class KafkaOptions:
 
     bootstrap_servers: str
     topic_prefix: str = ""
-    broker_timeout: float = 12.0
+    broker_timeout: float = 15.0
     client_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def client_arguments(self, client_id: str) -> dict[str, Any]:

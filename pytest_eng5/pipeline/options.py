@@ -72,7 +72,7 @@ def _add_kafka(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--broker-timeout",
         type=_positive(float),
-        default=12.0,
+        default=15.0,
         help="seconds without the broker before giving up",
     )
 
