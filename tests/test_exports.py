@@ -25,6 +25,7 @@ ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 LIBRARIES = [room for room in ROOMS if room not in {"pipeline", "collection"}]
 MODULES = ["pytest_eng5", "pytest_eng5.errors", *(f"pytest_eng5.{room}" for room in LIBRARIES)]
 HEAVY = ("numpy", "scipy", "aiokafka", "httpx", "starlette", "uvicorn", "choix", "networkx", "jsonschema")
+HEAVY += ("docx", "lxml", "openpyxl", "pypdf", "jwt", "prometheus_client", "testcontainers", "docker")
 
 
 def _module(name: str) -> ModuleType:

@@ -55,6 +55,9 @@ MAY: dict[str, frozenset[str]] = {
 # Imported only while a command runs, so that `eng5 --help` needs none of it.
 LAZILY: dict[str, frozenset[str]] = {"cli": frozenset({"pipeline"})}
 
+# Third parties imported only where they are needed, so that collecting ordinary scenarios stays light.
+LAZY_PARTIES: dict[str, frozenset[str]] = {"scenario": frozenset({"openpyxl"})}
+
 _KAFKA = frozenset({"aiokafka", "confluent_kafka", "kafka"})
 _HTTP = frozenset({"httpx", "requests", "urllib3", "aiohttp", "starlette", "uvicorn"})
 _PYTEST = frozenset({"pytest", "_pytest", "pluggy", "xdist"})
@@ -145,9 +148,11 @@ def _inner(room: str, found: Import, rooms: set[str]) -> str | None:
     return f"may not import {target}"
 
 
-def _outer(room: str, top: str) -> str | None:
+def _outer(room: str, top: str, lazy: bool) -> str | None:
     if top in sys.stdlib_module_names:
         return None
+    if top in LAZY_PARTIES.get(room, frozenset()):
+        return None if lazy else f"may import {top} only inside a function"
     if top in NEVER.get(room, frozenset()):
         return f"never imports {top}"
     if room in ONLY and top not in ONLY[room]:
@@ -170,7 +175,7 @@ def violations(root: Path) -> list[str]:
         package = [PACKAGE, *relative.parent.parts]
         for item in imports_of(path.read_text(encoding="utf-8"), package):
             top = item.module.split(".")[0]
-            breach = _inner(room, item, rooms) if top == PACKAGE else _outer(room, top)
+            breach = _inner(room, item, rooms) if top == PACKAGE else _outer(room, top, item.lazy)
             if breach:
                 found.append(f"{where}:{item.line}: {room or 'the package root'} {breach}")
     return found
@@ -233,6 +238,7 @@ LEGAL = {
     "the version": ("contracts/a.py", "from pytest_eng5 import __version__"),
     "a library of the room": ("alignment/a.py", "import numpy.typing\nfrom scipy import special"),
     "the pipeline, lazily": ("cli.py", "def serve():\n    from pytest_eng5.pipeline.serve import main\n"),
+    "workbooks, lazily": ("scenario/a.py", "def read():\n    import openpyxl\n"),
     "a name that looks alike": ("contracts/a.py", "text = 'import pytest_eng5.runner'"),
 }
 
@@ -271,6 +277,11 @@ ILLEGAL = {
     "Kafka in checks": ("checks/a.py", "from aiokafka import AIOKafkaConsumer", "never imports aiokafka"),
     "HTTP in evidence": ("evidence/a.py", "import httpx", "never imports httpx"),
     "pytest in the runner": ("runner/a.py", "def f():\n    import pytest\n", "never imports pytest"),
+    "workbooks, eagerly": (
+        "scenario/a.py",
+        "import openpyxl",
+        "may import openpyxl only inside a function",
+    ),
     "another library": ("alignment/a.py", "import choix", "only numpy, scipy is allowed"),
     "a library in the foundation": ("errors.py", "import pydantic", "only the standard library is allowed"),
     "a heavy package root": ("__init__.py", "import pytest_eng5.contracts", "may not import contracts"),
