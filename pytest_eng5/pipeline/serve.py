@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 from aiokafka.errors import KafkaError
+from starlette.applications import Starlette
 
 from pytest_eng5.pipeline.broker import Broker
-from pytest_eng5.pipeline.cj.app import cj_app
-from pytest_eng5.pipeline.cj.clients import ContentClient, ProviderClient
-from pytest_eng5.pipeline.cj.consumer import CJConsumer
-from pytest_eng5.pipeline.cj.scoring import load_choix
-from pytest_eng5.pipeline.cj.service import CJService
-from pytest_eng5.pipeline.cj.workflow import Services
 from pytest_eng5.pipeline.content.app import content_app
 from pytest_eng5.pipeline.content.store import MemoryStore
 from pytest_eng5.pipeline.errors import PipelineError
@@ -37,6 +32,8 @@ __all__ = ["SERVICES", "Pipeline", "ServeOptions"]
 SERVICES = ("content", "cj", "llm")
 _STOP_TIMEOUT = 1.0
 _log = service_logger("pipeline")
+
+Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +65,21 @@ class ServeOptions:
     worker_id: str = "pipeline"
 
 
+class Part(Protocol):
+    """A service that works with the broker, put together for this process."""
+
+    app: Starlette
+    works: list[tuple[str, Work]]
+
+    async def start(self) -> None:
+        """Take up the work; the broker is connected."""
+        ...
+
+    async def stop(self) -> None:
+        """Give the work back."""
+        ...
+
+
 @dataclass(slots=True)
 class _Running:
     """What runs in the process so far: servers, what to start after the broker, and endless work by name."""
@@ -79,9 +91,8 @@ class _Running:
     store: MemoryStore
     tasks: asyncio.TaskGroup
     servers: list[HttpServer]
-    starts: list[Callable[[], Awaitable[None]]]
-    stops: list[Callable[[], Coroutine[Any, Any, None]]]
-    works: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]
+    parts: list[Part]
+    works: list[tuple[str, Work]]
 
     def not_ready(self) -> str | None:
         """Why nothing that needs the others can work at the moment."""
@@ -127,8 +138,7 @@ class Pipeline:
             store=MemoryStore(),
             tasks=asyncio.TaskGroup(),
             servers=[],
-            starts=[],
-            stops=[],
+            parts=[],
             works=[],
         )
         urls = self._assemble(running)
@@ -140,8 +150,6 @@ class Pipeline:
         await stack.enter_async_context(running.tasks)
         for name, work in [*running.works, *((f"server at {s.url}", s.wait) for s in running.servers)]:
             running.tasks.create_task(_endless(name, work()))
-        if "cj" in options.services:
-            running.tasks.create_task(asyncio.to_thread(load_choix))
         running.startup.done()
         announce({**urls, "pid": os.getpid()})
 
@@ -167,12 +175,7 @@ class Pipeline:
         provider = ProviderService(
             self._provider, running.broker, self._archive(running), running.not_ready, options.worker_id
         )
-        server = HttpServer(provider.app, options.host, options.llm_port)
-        running.servers.append(server)
-        running.starts.append(provider.start)
-        running.stops.append(provider.stop)
-        running.works.extend(provider.works)
-        return server.url
+        return self._add(running, provider, options.llm_port)
 
     def _archive(self, running: _Running) -> PromptArchive | None:
         if not self._provider.store_prompts:
@@ -183,22 +186,20 @@ class Pipeline:
         return HttpArchive(running.http, self._options.content_url)
 
     def _add_cj(self, running: _Running, content_url: str, llm_url: str) -> str:
-        options, broker = self._options, running.broker
-        assert broker is not None
-        services = Services(
-            settings=self._cj,
-            content=ContentClient(running.http, content_url, self._cj),
-            provider=ProviderClient(running.http, llm_url, self._cj),
-            publisher=broker.publisher,
-            topic_prefix=broker.options.topic_prefix,
+        # Here and not above: its numpy and networkx would double the start and the memory of a worker.
+        from pytest_eng5.pipeline.cj.part import CJPart
+
+        assert running.broker is not None
+        part = CJPart(
+            self._cj, running.broker, running.http, content_url, llm_url, running.tasks, running.not_ready
         )
-        service = CJService(services, running.tasks)
-        consumer = CJConsumer(broker.options, self._cj.session_timeout_ms)
-        server = HttpServer(cj_app(service, consumer, running.not_ready), options.host, options.cj_port)
+        return self._add(running, part, self._options.cj_port)
+
+    def _add(self, running: _Running, part: Part, port: int) -> str:
+        server = HttpServer(part.app, self._options.host, port)
         running.servers.append(server)
-        running.starts.append(consumer.start)
-        running.stops.append(consumer.stop)
-        running.works.append(("Kafka consumer", lambda: consumer.run(service.handle)))
+        running.parts.append(part)
+        running.works.extend(part.works)
         return server.url
 
     async def _connect(self, running: _Running) -> None:
@@ -215,9 +216,9 @@ class Pipeline:
             "the Kafka broker", lambda: broker.connect(topics, create=options.create_topics)
         )
         await self._await_services(running)
-        for start, stop in zip(running.starts, running.stops, strict=True):
-            running.stack.push_async_callback(_bounded, stop)
-            await start()
+        for part in running.parts:
+            running.stack.push_async_callback(_bounded, part.stop)
+            await part.start()
         running.works.append(("watch over the broker", broker.watch))
 
     async def _await_services(self, running: _Running) -> None:

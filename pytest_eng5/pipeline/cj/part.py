@@ -1,0 +1,74 @@
+"""The CJ service, put together for one process."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import TaskGroup
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import httpx
+
+from pytest_eng5.pipeline.broker import Broker
+from pytest_eng5.pipeline.cj.app import cj_app
+from pytest_eng5.pipeline.cj.clients import ContentClient, ProviderClient
+from pytest_eng5.pipeline.cj.consumer import CJConsumer
+from pytest_eng5.pipeline.cj.scoring import load_choix
+from pytest_eng5.pipeline.cj.service import CJService
+from pytest_eng5.pipeline.cj.workflow import Services
+from pytest_eng5.pipeline.http import Readiness
+from pytest_eng5.pipeline.settings import CJSettings
+
+__all__ = ["CJPart"]
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+class CJPart:
+    """Application, consumer and batches of one process.
+
+    Args:
+        settings: Of the service.
+        broker: Where requests and callbacks come from.
+        http: Client.
+        content_url: The content service, ``.../v1/content``.
+        llm_url: The LLM provider service, without a path.
+        tasks: Where batches run.
+        not_ready: Why the process cannot work at the moment.
+    """
+
+    def __init__(
+        self,
+        settings: CJSettings,
+        broker: Broker,
+        http: httpx.AsyncClient,
+        content_url: str,
+        llm_url: str,
+        tasks: TaskGroup,
+        not_ready: Readiness,
+    ) -> None:
+        services = Services(
+            settings=settings,
+            content=ContentClient(http, content_url, settings),
+            provider=ProviderClient(http, llm_url, settings),
+            publisher=broker.publisher,
+            topic_prefix=broker.options.topic_prefix,
+        )
+        service = CJService(services, tasks)
+        consumer = CJConsumer(broker.options, settings.session_timeout_ms)
+        self._tasks = tasks
+        self._consumer = consumer
+        self.app = cj_app(service, consumer, not_ready)
+        self.works: list[tuple[str, Work]] = [("Kafka consumer", lambda: self._run(service))]
+
+    async def start(self) -> None:
+        """Join the consumer group; the broker is connected."""
+        await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        await self._consumer.stop()
+
+    async def _run(self, service: CJService) -> None:
+        self._tasks.create_task(asyncio.to_thread(load_choix))
+        await self._consumer.run(service.handle)
