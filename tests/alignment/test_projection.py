@@ -333,6 +333,15 @@ def test_signs_of_the_swedish_scale(grade: str, low: str, middle: str, high: str
     ]
 
 
+def test_signs_begin_at_a_quarter_of_the_band_however_wide_it_is() -> None:
+    """Anchors three apart: the band of E reaches from 1.5 to 4.5, its quarters are at 2.25 and 3.75."""
+    grades = SWEDISH.grades * 3
+    found = calibrate_grades(SWEDISH, grades, [3 * SWEDISH.grades.index(grade) for grade in grades])
+    assert found is not None
+    students = [1.6, 2.24, 2.26, 3.74, 3.76, 4.4]
+    assert project_grades(found, students, [0.1] * 6).grades == ("E-", "E-", "E", "E", "E+", "E+")
+
+
 def test_open_bands_of_the_swedish_scale_have_no_sign() -> None:
     found = on_a_line(SWEDISH)
     assert [grade_of(found, theta) for theta in (-1e6, 0.49, 6.51, 1e6)] == ["F", "F", "A", "A"]
@@ -355,6 +364,19 @@ def test_a_boundary_weighs_its_neighbours() -> None:
     assert found.grades == ("C-",)
     p = expected[3:5]
     assert found.confidence[0] == pytest.approx(math.sqrt(1 + (p * np.log(p)).sum() / math.log(8)))
+
+
+def test_unequal_widths_decide_on_a_boundary() -> None:
+    """Grade 1 has variance 6, grade 2 the floor: at their boundary, half a logit off, 2 is denser."""
+    grades = ["1", "1", "1", *NATIONAL.grades[1:] * 3]
+    found = calibrate_grades(
+        NATIONAL, grades, [-3, 0, 3, *map(float, range(1, 9))] + [*map(float, range(1, 9))] * 2
+    )
+    assert found is not None
+    projected = project_grades(found, [0.5], [0.5])
+    density = norm.pdf(0.5, [0, 1], np.sqrt([6.25, 0.26]))
+    assert projected.probabilities[0, :2].tolist() == pytest.approx((density / density.sum()).tolist())
+    assert projected.grades == ("2",)
 
 
 def test_ties_go_to_the_lower_grade() -> None:

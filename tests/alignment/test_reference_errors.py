@@ -97,8 +97,9 @@ def test_errors_depend_on_the_reference_where_sum_to_zero_errors_do_not() -> Non
         (np.zeros((3, 3)), [0, 0, 0], [0.5, 0.5, 0.5]),
         ([[0, 0, 0], [4, 0, 0], [0, 0, 0]], [0, 0, 0], [0, 1, 0]),
         ([[0, 1], [0, 0]], [5.01, -5], [0, 0]),
+        ([[0, 1], [0, 0]], [5.0, -5], [0, 2]),
     ],
-    ids=["no items", "one item", "nothing compared", "an isolated item", "certain"],
+    ids=["no items", "one item", "nothing compared", "an isolated item", "certain", "nearly certain"],
 )
 def test_without_information_errors_have_fixed_values(
     wins: object, theta: list[float], expected: list[float]
