@@ -108,6 +108,13 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest_asyncio.fixture
+async def patient() -> AsyncIterator[httpx.AsyncClient]:
+    """A client for tests of what happens side by side, where a slow machine must not look like a timeout."""
+    async with httpx.AsyncClient(timeout=20, trust_env=False, verify=False) as client:
+        yield client
+
+
 @pytest.fixture(scope="session")
 def stored() -> Callable[..., Response]:
     """The content service's answer to a POST."""

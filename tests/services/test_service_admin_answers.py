@@ -44,7 +44,7 @@ GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body>nginx <b>stack
 @pytest.fixture
 def admin(http: httpx.AsyncClient, server: Any, quick: Retry) -> AdminClient:
     auth = AdminAuth({"JWT_SECRET_KEY": "k" * 32})
-    return AdminClient(http, server.url, auth, retry=quick, timeout_seconds=0.3)
+    return AdminClient(http, server.url, auth, retry=quick, timeout_seconds=0.6)
 
 
 def intended(code: str, status: int) -> Response:
@@ -124,7 +124,7 @@ async def test_500_once_and_then_the_answer(server: Any, admin: AdminClient, pau
 
 async def test_a_slow_read_is_repeated_and_a_slow_write_is_not(server: Any, admin: AdminClient) -> None:
     async def slow(_: Request) -> Response:
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(1.0)
         return JSONResponse(RECORD)
 
     server.will(slow, JSONResponse(RECORD))

@@ -42,7 +42,7 @@ def registrar(http: httpx.AsyncClient, cj: Any, quick: Retry) -> Make:
         url = options.pop("url", cj.url)
         auth = AdminAuth({"JWT_SECRET_KEY": cj.secret} if environ is None else environ)
         admin = AdminClient(http, url, auth, retry=quick)
-        return AnchorRegistrar(http, url, admin, retry=quick, timeout_seconds=0.5, **options)
+        return AnchorRegistrar(http, url, admin, retry=quick, **{"timeout_seconds": 0.5, **options})
 
     return make
 
@@ -80,8 +80,8 @@ async def test_what_is_sent(cj: Any, registrar: Make) -> None:
 @pytest.mark.parametrize(("limit", "seen"), [({}, 4), ({"concurrency": 1}, 1), ({"concurrency": 2}, 2)])
 async def test_so_many_at_a_time(cj: Any, registrar: Make, limit: dict[str, int], seen: int) -> None:
     cj.add(A)
-    cj.hold = 0.05
-    report = await registrar(**limit).register(A, ANCHORS)
+    cj.hold = 0.1 * seen
+    report = await registrar(**limit, timeout_seconds=20).register(A, ANCHORS)
     assert report.all_confirmed
     assert cj.at_once == seen
 

@@ -196,9 +196,10 @@ async def test_what_went_up_before_a_failure_is_remembered(
 
 
 @pytest.mark.asyncio
-async def test_ten_at_a_time(server: Any, contents: Contents, client: Make) -> None:
-    server.delay = 0.05
-    ids = await client(cache=None).store_all([str(number) for number in range(30)])
+async def test_ten_at_a_time(patient: httpx.AsyncClient, server: Any, contents: Contents) -> None:
+    server.delay = 0.3
+    content = ContentClient(patient, f"{server.url}/v1/content")
+    ids = await content.store_all([str(number) for number in range(30)])
     assert [contents.kept[each] for each in ids] == [str(number).encode() for number in range(30)]
     assert server.at_once == 10
 

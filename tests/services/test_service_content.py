@@ -175,10 +175,10 @@ async def test_fetching_may_fail(http: httpx.AsyncClient, server: Any, failing: 
         await client_of(http, server).fetch("a" * 32)
 
 
-async def test_twenty_texts_go_up_side_by_side(http: httpx.AsyncClient, server: Any, stored: Make) -> None:
-    server.delay = 0.1
+async def test_twenty_texts_go_up_side_by_side(patient: httpx.AsyncClient, server: Any, stored: Make) -> None:
+    server.delay = 0.3
     server.will(stored())
-    content = client_of(http, server)
+    content = client_of(patient, server)
     await asyncio.gather(*(content.store(str(number)) for number in range(20)))
     assert server.at_once > 5
     assert sorted(seen.body for seen in server.seen) == sorted(str(n).encode() for n in range(20))
