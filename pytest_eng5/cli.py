@@ -13,7 +13,12 @@ from pytest_eng5.errors import Eng5Error
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tools around pytest-eng5 scenarios.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # they may hold secrets of the environment
+    help="Tools around pytest-eng5 scenarios.",
+)
 kafka = typer.Typer(no_args_is_help=True, help="The embedded Apache Kafka.")
 pipeline = typer.Typer(no_args_is_help=True, help="The reference pipeline.")
 app.add_typer(kafka, name="kafka")
