@@ -145,7 +145,7 @@ def _start(options: Options, identity: SessionIdentity, logs: Path, report: Call
     urls = external_urls(options) if external else None
     watched = {"watch_pid": identity.controller_pid}
     log = options.kafka_log or logs / "kafka.log"
-    broker = create_broker(broker_options(options, log_path=log, report=report, **watched))
+    broker = create_broker(broker_options(options, report, log_path=log, **watched))
     connection = broker.start()
     try:
         prefix = topic_prefix(options, identity)
@@ -181,6 +181,7 @@ async def _check_access(connection: BrokerConnection, options: Options, identity
     ours = options.pipeline_kind == "embedded"
     if ours:
         read, write = [*read, *write], topic_names(PIPELINE_EVENTS, prefix)
-    await check_access(connection, read=read, write=write, group=group_id(prefix, identity))
+    group = group_id(prefix, identity)
+    await check_access(connection, read=read, write=write, group=group, group_prefix=f"{prefix}pytest-eng5-")
     if ours:
         await check_access(connection, read=[], write=[], group=f"{prefix}{_PIPELINE_GROUP}")

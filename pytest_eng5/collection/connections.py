@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pytest_eng5.brokers import BrokerOptions
@@ -13,17 +14,25 @@ from pytest_eng5.runner import PipelineUrls
 
 __all__ = ["broker_options", "external_urls", "refuse_real_topics", "topic_prefix"]
 
+Report = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Report nothing."""
+
+
 _LOCAL_SERVERS = "localhost:9093"
 _LOCAL_URLS = PipelineUrls(
     "http://localhost:8001/v1/content", "http://localhost:9095", "http://localhost:8090"
 )
 
 
-def broker_options(options: Options, **more: Any) -> BrokerOptions:
+def broker_options(options: Options, report: Report = silent, **more: Any) -> BrokerOptions:
     """What decides the session's broker; secrets are read here and kept in memory only.
 
     Args:
         options: The session's options.
+        report: Told, in one line each, what takes long and what weakens the connection.
         more: Further fields of `BrokerOptions`.
 
     Raises:
@@ -33,6 +42,8 @@ def broker_options(options: Options, **more: Any) -> BrokerOptions:
     if options.broker_kind == "external":
         if options.kafka_config is not None:
             config = load_kafka_config(options.kafka_config)
+            for warning in config.warnings:
+                report(f"{options.kafka_config}: {warning}")
             servers = servers or config.bootstrap_servers
             client_options = config.client_options()
         if servers is None and _is_local_stack(options):
@@ -45,6 +56,7 @@ def broker_options(options: Options, **more: Any) -> BrokerOptions:
         may_create_topics=options.create_topics,
         image=options.kafka_image,
         reuse=options.kafka_reuse,
+        report=report,
         **more,
     )
 
