@@ -142,8 +142,8 @@ class TestRefusals:
 
 
 def _events(running) -> int:
-    files: Iterator[Path] = running.folder.glob("eng5/*/*/*/run-*/events/comparisons.jsonl")
-    return sum(len(path.read_text().splitlines()) for path in files)
+    files = [run / "events" / "comparisons.jsonl" for run in running.run_folders()]
+    return sum(len(path.read_text().splitlines()) for path in files if path.exists())
 
 
 def _batch(event) -> str:
