@@ -150,6 +150,7 @@ async def test_a_restart_loses_nothing_and_is_not_taken_for_idleness(
         service = Service(rig, lab, run.batch_id)
         waiting = asyncio.create_task(wait_for_end(rig.hub, run, HASTY))
         await service.publish(1)
+        await service.finish()
         before = len(service.arrived)
         began = time.monotonic()
         await asyncio.gather(asyncio.to_thread(doomed.restart, down=2), service.publish(3))
@@ -178,6 +179,7 @@ async def test_a_partition_of_the_network_costs_little_more_than_itself(
         service = Service(rig, lab, run.batch_id)
         waiting = asyncio.create_task(wait_for_end(rig.hub, run, HASTY))
         await service.publish(1)
+        await service.finish()
         await rig.hub.drain()
         before = run.account.comparisons
         getattr(proxy, how)()
