@@ -35,6 +35,7 @@ def run_blocking(coroutine: Coroutine[Any, Any, _T]) -> _T:
         except BaseException as error:
             errors.append(error)
 
+    load_client()  # here, since compiling large modules for the first time can fail in another thread
     thread = threading.Thread(target=work, name="eng5-broker", daemon=True)
     thread.start()
     thread.join()
@@ -46,6 +47,7 @@ def run_blocking(coroutine: Coroutine[Any, Any, _T]) -> _T:
 def load_client() -> None:
     """Import the client library, which takes a third of a second: done while a broker starts anyway."""
     importlib.import_module("aiokafka.admin")
+    importlib.import_module("pytest_eng5.brokers.questions")
 
 
 async def probe(connection: BrokerConnection, timeout: float = 10.0) -> int:  # noqa: ASYNC109
