@@ -13,12 +13,12 @@ from typing import Any
 from pytest_eng5.brokers import (
     Broker,
     BrokerConnection,
+    ContainerBroker,
     EmbeddedBroker,
     attach,
     create_broker,
     ensure_topics,
 )
-from pytest_eng5.brokers.container import ContainerBroker
 from pytest_eng5.brokers.probe import run_blocking
 from pytest_eng5.collection.connections import (
     broker_options,
@@ -173,7 +173,7 @@ def _start(options: Options, identity: SessionIdentity, logs: Path, report: Call
 
 async def _check_access(connection: BrokerConnection, options: Options, identity: SessionIdentity) -> None:
     """Whether everything that the session will ask of a broker that is not ours is there and allowed."""
-    from pytest_eng5.brokers.access import check_access
+    from pytest_eng5.brokers import check_access
 
     prefix = options.topic_prefix
     read = topic_names(CAPTURED_EVENTS, prefix)
