@@ -137,6 +137,7 @@ def test_interrupted_under_xdist(tree: Any) -> None:
     tree.assert_nothing_left_running(6)
 
 
+@pytest.mark.thorough
 def test_worker_killed_under_xdist(tree: Any) -> None:
     tree.scenario("slow", judge=SLOW_JUDGE)
     live = tree.start("-n", "1", "--junitxml", "junit.xml", "--max-worker-restart", "1")
