@@ -122,6 +122,7 @@ class TestInstall:
         assert "unchanged since" in made.lines()[0]
 
     @pytest.mark.slow
+    @pytest.mark.thorough
     def test_from_nothing(self, full_mirror, empty_cache, capsys):
         lines: list[str] = []
         since = time.monotonic()

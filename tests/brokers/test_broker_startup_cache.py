@@ -148,6 +148,7 @@ class TestWithKafka:
     """On copies of the real jars, so that nobody else's cache is touched."""
 
     @pytest.mark.slow
+    @pytest.mark.thorough
     def test_first_run_trains_the_second_uses_it(self, copied_cache, own_broker, capsys):
         seconds = {}
         lines: list[str] = []

@@ -105,6 +105,7 @@ class TestWhatIsShownOfTheLog:
         assert failure.endswith("| (empty)")
 
 
+@pytest.mark.thorough
 class TestFullDisk:
     @pytest.fixture
     def small_disk(self, tmp_path) -> Iterator[Path]:

@@ -112,6 +112,7 @@ def test_interrupted(live: Any) -> None:
     live.tree.assert_nothing_left()
 
 
+@pytest.mark.thorough
 def test_interrupted_twice(live: Any) -> None:
     run = live.captured("slow", "only")
     live.process.send_signal(signal.SIGINT)

@@ -233,6 +233,7 @@ def test_the_last_worker_may_go_and_another_one_take_up_what_waits(
         time.sleep(0.1)
 
 
+@pytest.mark.thorough
 def test_one_process_can_use_the_kafka_queue_too(start_pipeline: Any, run_batches: Any, lab: Any) -> None:
     running = start_pipeline("--queue", "kafka")
     (run,) = run_batches(running, lab.round_robin(6))
