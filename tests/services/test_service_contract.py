@@ -32,7 +32,7 @@ def test_every_registered_scale_is_taken(scale: str) -> None:
 
 
 # Python strips the four separators of old data files too, which Unicode does not count as white space.
-@given(st.text(st.characters(exclude_characters="\x1c\x1d\x1e\x1f"), max_size=40))
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\x1c\x1d\x1e\x1f"), max_size=40))
 def test_a_text_needs_ten_characters_without_the_space_around(text: str) -> None:
     kept = text.strip()
     if len(kept) >= 10:
