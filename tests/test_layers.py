@@ -33,7 +33,9 @@ MAY: dict[str, frozenset[str]] = {
     "collection": _ALL - {"collection"},
     "cli": frozenset({"runner", "reports", "brokers", "scenario", "evidence", "contracts", "telemetry"}),
     "reports": frozenset({"gates", "checks", "alignment", "evidence", "contracts"}),
-    "runner": frozenset({"capture", "services", "evidence", "scenario", "contracts", "telemetry"}),
+    "runner": frozenset(
+        {"capture", "services", "brokers", "gates", "evidence", "scenario", "contracts", "telemetry"}
+    ),
     "checks": frozenset({"evidence", "alignment", "contracts"}),
     "gates": frozenset({"evidence", "alignment", "contracts"}),
     "capture": frozenset({"evidence", "contracts", "telemetry"}),

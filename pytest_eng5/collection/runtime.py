@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from pytest_eng5.collection.identity import SessionIdentity, group_id
 from pytest_eng5.collection.options import Options
 from pytest_eng5.errors import Eng5Error, InfrastructureError, UsageError
 from pytest_eng5.evidence import RunEnding
-from pytest_eng5.runner import Campaign, Claims, RunSpec
+from pytest_eng5.runner import Campaign, Claims, RunSpec, perform_offline
 from pytest_eng5.scenario import Variant
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class VariantRuns:
     def __init__(self, variant: Variant, folder: str = "") -> None:
         self.variant = variant
         self.specs = tuple(RunSpec(variant, k, folder) for k in range(1, variant.repeats + 1))
+
+    @property
+    def offline(self) -> bool:
+        """Whether they need neither broker nor pipeline."""
+        return self.specs[0].offline
 
     @property
     def key(self) -> str:
@@ -155,9 +161,10 @@ class Runtime:
         """
         if runs.key not in self._outcomes:
             self.want([runs])
-            self._start_wanted()
+            start = partial(self._perform_offline, runs) if runs.offline else self._start_wanted
+            start()
             for spec in runs.specs:
-                self._wait(spec)
+                self._wait(spec, start)
             with self._lock:
                 if runs.key not in self._outcomes:
                     self._outcomes[runs.key] = self._evaluate(runs)
@@ -180,7 +187,7 @@ class Runtime:
         if self._backend_error is not None:
             raise self._backend_error
         for runs in self._wanted.values():
-            for spec in runs.specs:
+            for spec in runs.specs if not runs.offline else ():
                 if spec.key not in self._futures and (claim := self._claims.take(spec.key)) is not None:
                     try:
                         campaign = self.campaign()
@@ -189,13 +196,31 @@ class Runtime:
                         raise
                     self._futures[spec.key] = campaign.submit(spec, claim)
 
-    def _wait(self, spec: RunSpec) -> RunEnding:
+    def _perform_offline(self, runs: VariantRuns) -> None:
+        """Perform runs that reach nothing here and now, unless another process has them."""
+        from pytest_eng5.reports import finalise_run
+
+        with self._lock:
+            for spec in runs.specs:
+                if (claim := self._claims.take(spec.key)) is None:
+                    continue
+                try:
+                    self._open_session()
+                except BaseException:
+                    claim.abandon()
+                    raise
+                ending = perform_offline(spec, self.session, finalise_run)
+                self._endings[spec.key] = ending
+                claim.settle(ending)
+
+    def _wait(self, spec: RunSpec, start: Callable[[], None]) -> RunEnding:
         ending = self._endings.get(spec.key)
         while ending is None:
             future = self._futures.get(spec.key)
             ending = self._claims.wait(spec.key) if future is None else future.result()
             if ending is None:  # its process could not start it; then this one may, or fails the same way
-                self._start_wanted()
+                start()
+                ending = self._endings.get(spec.key)
         self._endings[spec.key] = ending
         return ending
 
@@ -250,5 +275,6 @@ def _import_reports() -> None:
 
 
 def variant_folders(session: Path) -> list[Path]:
-    """Folders of all variants that have a planned run, in order of name."""
-    return sorted({plan.parent.parent for plan in session.glob("*/*/run-*/plan.json")})
+    """Folders of all variants that have a planned run, or only a plan of one, in order of name."""
+    names = ("plan.json", "inventory.json")
+    return sorted({path.parent.parent for name in names for path in session.glob(f"*/*/run-*/{name}")})

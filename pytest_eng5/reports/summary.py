@@ -40,7 +40,8 @@ class SummaryVariant(_Part):
     """One variant."""
 
     variant: str
-    verdict: Literal["PASS", "FAIL", "UNDECIDED", "ERROR"]
+    mode: str = Field(description="What the runs did; plan and dry-run judge nothing")
+    verdict: Literal["PASS", "FAIL", "UNDECIDED", "ERROR", "DONE"]
     metrics: dict[str, SummaryMetric]
     comparisons: int = Field(ge=0, description="Comparisons that succeeded, all runs together")
     cost_usd: float | None = Field(description="As reported in the callbacks; null if not known")
@@ -57,7 +58,7 @@ class SummaryScenario(_Part):
 class Summary(_Part):
     """The whole document."""
 
-    schema_version: str = Field(default="1.0.0", pattern=r"^1\.\d+\.\d+$")
+    schema_version: str = Field(default="1.1.0", pattern=r"^1\.\d+\.\d+$")
     session: str
     scenarios: tuple[SummaryScenario, ...]
 
@@ -91,6 +92,7 @@ def _variant(outcome: VariantOutcome, root: Path) -> SummaryVariant:
     made = [run.root for run in outcome.runs if run.root.is_dir()]
     return SummaryVariant(
         variant=outcome.variant,
+        mode=outcome.mode,
         verdict=outcome.verdict.value,
         metrics={name: _metric(found) for name, found in outcome.metrics.items()},
         comparisons=outcome.ledger.succeeded,

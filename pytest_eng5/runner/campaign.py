@@ -16,7 +16,7 @@ from pytest_eng5.evidence import EndReason, RunEnding
 from pytest_eng5.runner.claims import Claim
 from pytest_eng5.runner.errors import RunnerError
 from pytest_eng5.runner.handlers import HANDLER_MAP
-from pytest_eng5.runner.inventory import read_inventory
+from pytest_eng5.runner.inventory import read_inputs
 from pytest_eng5.runner.resources import Finalise, Resources, open_resources
 from pytest_eng5.runner.settings import Environment, RunnerSettings, RunSpec
 
@@ -132,7 +132,7 @@ class Campaign:
             assert self._resources is not None
             if self._budget_usd is not None and self._spent_usd > self._budget_usd:
                 return _over_budget(self._spent_usd, self._budget_usd)
-            inventory = await asyncio.to_thread(read_inventory, spec.variant.inputs_dir)
+            inventory = await asyncio.to_thread(read_inputs, spec.variant.mode, spec.variant.inputs_dir)
             settings = RunnerSettings(
                 spec,
                 self.environment,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +24,7 @@ from pytest_eng5.scenario import (
     read_students,
 )
 
-__all__ = ["Essay", "Inventory", "read_inventory", "read_source"]
+__all__ = ["Essay", "Inventory", "read_inputs", "read_inventory", "read_source"]
 
 _T = TypeVar("_T")
 
@@ -54,6 +54,7 @@ class Inventory:
         anchors: Essays with an expert grade; empty if they were not asked for.
         students: Essays to be graded; empty if they were not asked for.
         notices: Lock files and hidden files, which were passed over, each with what to do if that is wrong.
+        problems: Why it cannot be used; empty unless it was asked for with all its problems.
     """
 
     root: Path
@@ -62,6 +63,7 @@ class Inventory:
     prompt: SourceText | None = None
     students: tuple[Essay, ...] = ()
     notices: tuple[Problem, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 class _Reading:
@@ -104,13 +106,30 @@ class _Reading:
         )
 
 
-def read_inventory(inputs: Path, *, anchors: bool = True, students: bool = False) -> Inventory:
+def read_inputs(mode: str, inputs: Path) -> Inventory:
+    """Read of an inputs folder what a mode needs.
+
+    ``plan`` looks at whatever essays there are and keeps the problems, to tell them.
+
+    Raises:
+        InputError: See `read_inventory`; not in mode ``plan``.
+    """
+    if mode == "plan":
+        anchors, students = ((inputs / folder).exists() for folder in (ANCHOR_FOLDER, STUDENT_FOLDER))
+        return read_inventory(inputs, anchors=anchors, students=students, refuse=False)
+    return read_inventory(inputs, students=mode != "anchor-align-test")
+
+
+def read_inventory(
+    inputs: Path, *, anchors: bool = True, students: bool = False, refuse: bool = True
+) -> Inventory:
     """Read an inputs folder.
 
     Args:
         inputs: The folder.
         anchors: Read the folder ``anchors/`` and its table.
         students: Read the folder ``students/``.
+        refuse: Raise if there is any problem, rather than return the problems with what could be read.
 
     Raises:
         InputError: Essays are missing, ambiguous, ungraded or empty, or a file cannot be read; it holds
@@ -125,9 +144,10 @@ def read_inventory(inputs: Path, *, anchors: bool = True, students: bool = False
         prompt=reading.source("prompt.md"),
         notices=tuple(reading.notices),
     )
-    if reading.problems:
-        raise InputError(tuple(dict.fromkeys(reading.problems)))
-    return inventory
+    problems = tuple(dict.fromkeys(reading.problems))
+    if problems and refuse:
+        raise InputError(problems)
+    return replace(inventory, problems=problems)
 
 
 def read_source(path: Path, relative_to: Path) -> SourceText:
