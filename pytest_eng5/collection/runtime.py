@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -12,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_eng5.collection.backend import Backend, open_backend, shut_down
-from pytest_eng5.collection.identity import SessionIdentity, group_id
 from pytest_eng5.collection.options import Options
-from pytest_eng5.errors import Eng5Error, InfrastructureError, UsageError
+from pytest_eng5.errors import Eng5Error, UsageError
 from pytest_eng5.evidence import RunEnding
 from pytest_eng5.runner import Campaign, Claims, RunSpec, perform_offline
+from pytest_eng5.runner.backend import Backend, open_backend, shut_down
 from pytest_eng5.scenario import Variant
+from pytest_eng5.sessions import SessionIdentity, group_id, open_session_folder
 
 if TYPE_CHECKING:
     from pytest_eng5.reports import VariantOutcome
@@ -113,7 +111,7 @@ class Runtime:
             raise self._backend_error
         if self._backend is None:
             try:
-                self._open_session()
+                open_session_folder(self.options.output, self.identity.name)
                 threading.Thread(target=_import_reports, name="eng5-imports", daemon=True).start()
                 self._backend = open_backend(self.options, self.identity, self.session, self._report)
             except Eng5Error as error:
@@ -205,7 +203,7 @@ class Runtime:
                 if (claim := self._claims.take(spec.key)) is None:
                     continue
                 try:
-                    self._open_session()
+                    open_session_folder(self.options.output, self.identity.name)
                 except BaseException:
                     claim.abandon()
                     raise
@@ -232,25 +230,6 @@ class Runtime:
         return evaluate_variant(
             paths.variant.root, variant.thresholds, repeats=variant.repeats, expected_codes=expected
         )
-
-    def _open_session(self) -> None:
-        try:
-            self.session.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InfrastructureError(
-                f"no folder for evidence can be made here: {error.strerror}",
-                where=str(self.options.output),
-                fix="name another folder with --eng5-output",
-            ) from error
-        latest = self.options.output / "latest"
-        temporary = self.options.output / f".latest-{os.getpid()}"
-        with contextlib.suppress(OSError):
-            temporary.symlink_to(self.session.name, target_is_directory=True)
-            temporary.replace(latest)
-        with contextlib.suppress(OSError):
-            ignore = self.options.output / ".gitignore"
-            if not ignore.exists():
-                ignore.write_text("*\n")
 
     def close(self, *, cancel: bool) -> None:
         """End this process's part: wait for its runs, or cancel them."""

@@ -15,7 +15,7 @@ from pytest_eng5.reports.junit import JUnitCase, junit_xml
 from pytest_eng5.reports.outcome import Outcome, RunOutcome, VariantOutcome
 from pytest_eng5.reports.population import population
 from pytest_eng5.reports.scores import score_run
-from pytest_eng5.reports.session import write_session
+from pytest_eng5.reports.session import session_text, write_session
 from pytest_eng5.reports.summary import Summary, summary_document, write_summary
 from pytest_eng5.reports.terminal import terminal_table
 
@@ -33,6 +33,7 @@ __all__ = [
     "junit_xml",
     "population",
     "score_run",
+    "session_text",
     "summary_document",
     "terminal_table",
     "write_alignment_report",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +35,8 @@ class Campaign:
         group_id: Kafka group under which this process commits what it has captured.
         concurrency: Runs at once.
         budget_usd: Ceiling for all runs together.
+        sender: ``user_id``, ``org_id`` and ``batch_label`` of all requests, where they are not the defaults
+            of `RunnerSettings`.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class Campaign:
         group_id: str,
         concurrency: int = 8,
         budget_usd: float | None = None,
+        sender: Mapping[str, str | None] | None = None,
     ) -> None:
         self.environment = environment
         self.session = session
         self._finalise = finalise
         self._group_id = group_id
         self._budget_usd = budget_usd
+        self._sender: dict[str, Any] = dict(sender or {})
         self._spent_usd = 0.0
         self._loop = asyncio.new_event_loop()
         self._slots = asyncio.Semaphore(concurrency)
@@ -139,6 +143,7 @@ class Campaign:
                 self._finalise,
                 budget_usd=self._ceiling(spec),
                 session_budget_usd=self._budget_usd,
+                **self._sender,
             )
             handler = HANDLER_MAP[spec.variant.mode]()
             paths = spec.paths(self.session)

@@ -23,10 +23,10 @@ from pytest_eng5.gates import attainable, contradictions, unreachable
 from pytest_eng5.runner.capacity import Capacity, Shortage, comparison_shortages, essay_shortages
 from pytest_eng5.runner.inventory import Essay, Inventory
 from pytest_eng5.runner.settings import RunnerSettings
-from pytest_eng5.scenario import Problem, Variant
+from pytest_eng5.scenario import Problem, ScenarioError, Variant
 from pytest_eng5.scenario.anchors import ANCHOR_TABLES
 
-__all__ = ["PLANNED_MODES", "compose_snapshot"]
+__all__ = ["PLANNED_MODES", "compose_snapshot", "refuse_unreachable"]
 
 PLANNED_MODES = ("anchor-align-test", "execute")
 """Modes that compare essays."""
@@ -177,6 +177,18 @@ def _thresholds(variant: Variant, inventory: Inventory) -> Iterator[PlannedThres
             attainable=most,
             problem=unreachable(threshold, ranks) or first.get(threshold.metric),
         )
+
+
+def refuse_unreachable(variant: Variant, inventory: Inventory) -> None:
+    """Refuse thresholds that no data could satisfy, at their place in the file.
+
+    Raises:
+        ScenarioError: One problem per such threshold.
+    """
+    planned = zip(variant.thresholds, _thresholds(variant, inventory), strict=True)
+    problems = [Problem(own.location, found.problem) for own, found in planned if found.problem]
+    if problems:
+        raise ScenarioError(problems)
 
 
 def _cost(variant: Variant) -> CostEstimate | None:
