@@ -40,8 +40,9 @@ class SummaryVariant(_Part):
     """One variant."""
 
     variant: str
-    mode: str = Field(description="What the runs did; plan and dry-run judge nothing")
-    verdict: Literal["PASS", "FAIL", "UNDECIDED", "ERROR", "DONE"]
+    verdict: Literal["PASS", "FAIL", "UNDECIDED", "ERROR", "DONE"] = Field(
+        description="DONE: the mode judges nothing and nothing went wrong"
+    )
     metrics: dict[str, SummaryMetric]
     comparisons: int = Field(ge=0, description="Comparisons that succeeded, all runs together")
     cost_usd: float | None = Field(description="As reported in the callbacks; null if not known")
@@ -92,7 +93,6 @@ def _variant(outcome: VariantOutcome, root: Path) -> SummaryVariant:
     made = [run.root for run in outcome.runs if run.root.is_dir()]
     return SummaryVariant(
         variant=outcome.variant,
-        mode=outcome.mode,
         verdict=outcome.verdict.value,
         metrics={name: _metric(found) for name, found in outcome.metrics.items()},
         comparisons=outcome.ledger.succeeded,
