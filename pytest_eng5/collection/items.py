@@ -23,7 +23,7 @@ __all__ = ["CheckFailed", "ScenarioItem", "item_plan"]
 
 RUN, EXPECT = "run", "expect"
 CHECKS = ("events", "metadata", "completeness", "schema", "manifest")
-_QUIET_CHECKS: dict[str, tuple[str, ...]] = {"plan": (), "dry-run": ("schema", "manifest")}
+QUIET_CHECKS: dict[str, tuple[str, ...]] = {"plan": (), "dry-run": ("schema", "manifest")}
 
 
 class CheckFailed(AssertionError):
@@ -33,7 +33,7 @@ class CheckFailed(AssertionError):
 def item_plan(variant: Variant) -> Iterator[tuple[str, Threshold | None]]:
     """Names of a variant's items, in order, with the threshold for gates."""
     yield RUN, None
-    for check in _QUIET_CHECKS.get(variant.mode, CHECKS):
+    for check in QUIET_CHECKS.get(variant.mode, CHECKS):
         yield check, None
     for threshold in variant.thresholds:
         yield threshold.metric, threshold

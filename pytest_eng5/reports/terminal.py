@@ -41,8 +41,9 @@ def terminal_table(outcomes: Sequence[VariantOutcome]) -> list[str]:
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
     """Widths of all columns; where words stand in place of figures, the last figure makes room for them."""
-    full = [row for row in (HEAD, *rows) if len(row) == len(HEAD)]
-    widths = [max(len(row[column]) for row in full) for column in range(len(HEAD))]
+    judged = [row for row in rows if len(row) == len(HEAD)]
+    full = [HEAD, *judged] if judged else []
+    widths = [max((len(row[column]) for row in full), default=0) for column in range(len(HEAD))]
     widths[0] = max(len(row[0]) for row in (*full, *rows))
     missing = max((len(row[1]) for row in rows if len(row) == 3), default=0) - _middle(widths)
     widths[-2] += max(missing, 0)

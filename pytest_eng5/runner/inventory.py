@@ -92,9 +92,12 @@ class _Reading:
             return ()
         self.notices += files.passed_over
         texts = {path: self.attempt(partial(_text, path, "essay")) for path in files.paths}
-        return tuple(
-            _essay(entry, text) for entry in found or () if (text := texts.get(entry.path)) is not None
-        )
+        readable = {path: text for path, text in texts.items() if text is not None}
+        if found is None:  # ids and grades are in doubt; the texts are still there
+            return tuple(
+                Essay(path.stem, path, t.text, None, t.source_sha256) for path, t in readable.items()
+            )
+        return tuple(_essay(entry, readable[entry.path]) for entry in found if entry.path in readable)
 
     def source(self, name: str) -> SourceText | None:
         """Read a text that a folder may have or not."""

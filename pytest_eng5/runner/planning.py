@@ -112,7 +112,7 @@ def _files(variant: Variant, inventory: Inventory) -> Iterator[InventoryFile]:
 def _file(
     role: FileRole, path: Path, root: Path, essay: Essay | None = None, text: str | None = None
 ) -> InventoryFile:
-    """One file as it lies there; a file that cannot be read any more is not passed over.
+    """One file as it lies there; an anchor without a grade has no id either, because its table is in doubt.
 
     Raises:
         OSError: It vanished since it was read.
@@ -126,7 +126,7 @@ def _file(
         sha256=found.sha256,
         text_sha256=essay.checksum if essay else None,
         characters=None if content is None else len(content),
-        id=essay.local_id if essay else None,
+        id=essay.local_id if essay and (essay.grade or role != "anchor") else None,
         grade=essay.grade if essay else None,
     )
 
