@@ -110,16 +110,14 @@ class RunFlags:
 
     @property
     def pipeline(self) -> str:
-        """A broker that is not ours comes with its pipeline, unless topics of our own are named."""
-        own = self.topic_prefix and self.content_service_url is None
-        return "embedded" if own else self.pipeline_kind
+        """The same as `pipeline_kind`: it follows from the addresses."""
+        return self.pipeline_kind
 
     @property
     def pipeline_kind(self) -> str:
-        """``external`` if the broker is, or an address of a service is given; else ``embedded``."""
-        if self.content_service_url is not None:
-            return "external"
-        return "external" if self.broker_kind == "external" and not self.topic_prefix else "embedded"
+        """``external`` if the broker is, unless topics of our own are named and no service is."""
+        own = self.topic_prefix and self.content_service_url is None
+        return "external" if self.broker_kind == "external" and not own else "embedded"
 
     @property
     def content_url(self) -> str | None:
@@ -228,6 +226,12 @@ def _refuse_mode(flags: RunFlags, mode: str) -> None:
                 where=wrong[0],
                 fix="leave it out, or choose that mode",
             )
+    if flags.content_service_url and flags.broker_kind == "embedded" and mode not in OFFLINE_MODES:
+        raise UsageError(
+            "there is an address of a service, but none of its Kafka",
+            where="--content-service-url",
+            fix="give --kafka-bootstrap too, or neither (nor CONTENT_SERVICE_URL) for a pipeline of our own",
+        )
     if flags.no_kafka and mode == "anchor-align-test":
         raise UsageError(
             "nothing can be compared without Kafka",
