@@ -35,7 +35,7 @@ def inventory_text(snapshot: InventorySnapshot) -> list[str]:
         _remarks("to be mended", snapshot.obstacles),
         list(_files(snapshot)),
         _remarks("passed over", snapshot.notices),
-        list(_modes(snapshot.modes)),
+        list(_modes(snapshot.modes, bool(snapshot.problems))),
         list(_judging(snapshot)),
     ]
     lines = [title]
@@ -75,12 +75,12 @@ def _cells(file: InventoryFile) -> tuple[str, str, str]:
     return file.id or "", file.grade or "", f"{file.bytes} B"
 
 
-def _modes(modes: Sequence[PlannedMode]) -> Iterator[str]:
-    """What each mode would compare, and what stands in its way."""
+def _modes(modes: Sequence[PlannedMode], mending: bool) -> Iterator[str]:
+    """What each mode would compare, and what stands in its way, such as inputs that need mending."""
     yield "a run would compare:"
     width = max((len(mode.mode) for mode in modes), default=0)
     for mode in modes:
-        ready = "not possible yet" if mode.obstacles else "possible"
+        ready = "not possible yet" if mode.obstacles or mending else "possible"
         counts = f"{mode.essays} essays, {mode.comparisons} comparisons"
         whole = "" if mode.comparisons == mode.round_robin else f" (every pair once: {mode.round_robin})"
         yield f"  {mode.mode.ljust(width)}  {counts}{whole}: {ready}"
