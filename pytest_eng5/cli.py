@@ -152,6 +152,8 @@ def run_mode(
     from pytest_eng5.runner.performing import perform
 
     prepared = prepare(RunFlags(**context.params))
+    for notice in prepared.notices:
+        typer.echo(f"notice: {notice}", err=True)
     session = perform(prepared, reports.finalise_run, lambda line: typer.echo(line, err=True))
     outcomes = [
         reports.evaluate_variant(
@@ -164,7 +166,7 @@ def run_mode(
     ]
     reports.write_session(session, outcomes)
     for line in reports.session_text(session, outcomes, verbose=verbose):
-        typer.echo(line)
+        typer.echo(_in_flags(line))
     raise typer.Exit(reports.Outcome.worst(outcome.verdict for outcome in outcomes).exit_code)
 
 
@@ -192,12 +194,14 @@ _FLAGS = {
     "--eng5-llm-url": "--llm-provider-service-url",
     "--eng5-output": "--output-dir",
     "--eng5-broker external ": "",
+    "--eng5-pipeline external": "--kafka-bootstrap and --content-service-url",
+    "--eng5-pipeline embedded": "none of --kafka-bootstrap and --content-service-url",
     "--eng5-": "--",
 }
 
 
 def _in_flags(text: str) -> str:
-    """A message of the harness in the flags of this command instead of pytest's."""
+    """A message of the harness in the flags of ``eng5 run`` instead of pytest's."""
     for option, flag in _FLAGS.items():
         text = text.replace(option, flag)
     return text
@@ -208,5 +212,6 @@ def main() -> None:
     try:
         app(prog_name="eng5")
     except Eng5Error as error:
-        typer.echo(f"eng5: {_in_flags(str(error))}", err=True)
+        text = _in_flags(str(error)) if sys.argv[1:2] == ["run"] else str(error)
+        typer.echo(f"eng5: {text}", err=True)
         sys.exit(error.exit_code)

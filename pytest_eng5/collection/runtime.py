@@ -204,10 +204,10 @@ class Runtime:
                     continue
                 try:
                     open_session_folder(self.options.output, self.identity.name)
-                except BaseException:
+                    ending = perform_offline(spec, self.session, finalise_run)
+                except BaseException:  # as Ctrl-C: nobody must wait for a run that will not come
                     claim.abandon()
                     raise
-                ending = perform_offline(spec, self.session, finalise_run)
                 self._endings[spec.key] = ending
                 claim.settle(ending)
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pytest_eng5.contracts import CourseCode, Provider
 from pytest_eng5.errors import UsageError
+from pytest_eng5.runner.capacity import Shortage, comparison_shortages
 from pytest_eng5.runner.errors import InputError
 from pytest_eng5.runner.handlers import require_essays
 from pytest_eng5.runner.inventory import Inventory, read_inputs, read_source
@@ -158,6 +159,23 @@ class Prepared:
         return self.mode in OFFLINE_MODES
 
     @property
+    def notices(self) -> tuple[str, ...]:
+        """What is worth knowing before a run that compares essays: files passed over, too few comparisons."""
+        if self.offline:
+            return ()
+        said = [
+            f"{problem.location}: {problem.message}\n  fix: {problem.hint}"
+            for _, inventory in self.runs
+            for problem in inventory.notices
+        ]
+        said += [
+            f"{spec.variant.id}: {short.message}\n  fix: {short.fix}"
+            for spec, inventory in self.runs
+            for short in _short_of_comparisons(spec.variant, inventory)
+        ]
+        return tuple(dict.fromkeys(said))
+
+    @property
     def variants(self) -> tuple[Variant, ...]:
         """Each variant once."""
         return tuple({spec.variant.id: spec.variant for spec, _ in self.runs}.values())
@@ -274,8 +292,16 @@ def _runs(flags: RunFlags, variant: Variant, mode: str) -> Iterator[tuple[RunSpe
         require_essays(mode, inventory)
     if mode == "anchor-align-test":
         refuse_unreachable(changed, inventory)
+        if refused := [short for short in _short_of_comparisons(changed, inventory) if short.refused]:
+            where = "--max-comparisons" if flags.max_comparisons else str(variant.location)
+            raise UsageError(refused[0].message, where=where, fix=refused[0].fix)
     for repeat in range(1, changed.repeats + 1):
         yield RunSpec(changed, repeat, planned_mode=planned), inventory
+
+
+def _short_of_comparisons(variant: Variant, inventory: Inventory) -> tuple[Shortage, ...]:
+    essays = len(inventory.anchors)
+    return comparison_shortages(essays, variant.planned_comparisons(essays))
 
 
 def _changed(flags: RunFlags, variant: Variant, mode: str) -> Variant:

@@ -11,6 +11,7 @@ from pytest_eng5.errors import Eng5Error
 from pytest_eng5.runner.backend import Backend, open_backend, shut_down
 from pytest_eng5.runner.campaign import Campaign
 from pytest_eng5.runner.command import Prepared, RunFlags
+from pytest_eng5.runner.errors import RunnerError
 from pytest_eng5.runner.handlers import HANDLER_MAP
 from pytest_eng5.runner.resources import Finalise
 from pytest_eng5.runner.settings import OFFLINE, RunnerSettings
@@ -38,6 +39,8 @@ def perform(prepared: Prepared, finalise: Finalise, report: Callable[[str], None
     try:
         backend = open_backend(prepared.flags, identity, session, report)
         _campaign(prepared, backend, identity, session, finalise)
+    except KeyboardInterrupt:
+        raise RunnerError("interrupted before any run was started", fix="start it again") from None
     finally:
         shut_down(identity.shared)
         identity.forget()

@@ -250,6 +250,23 @@ class TestRefusals:
         error = refused(inputs=tmp_path / "few", mode="anchor-align-test")
         assert "the inputs folder holds one anchor; a comparison needs 2" in str(error)
 
+    def test_comparisons_that_leave_essays_out(self, file: Callable[..., Path]) -> None:
+        path = file(essays=6)
+        error = refused(scenario=path, max_comparisons=2)
+        assert error.where == "--max-comparisons"
+        assert error.what == "2 comparisons reach at most 4 of 6 essays"
+        prepared = prepare(RunFlags(scenario=path, max_comparisons=4))
+        (notice,) = prepared.notices
+        assert notice.startswith("only: 4 comparisons cannot connect 6 essays")
+        assert prepare(RunFlags(scenario=path, max_comparisons=5)).notices == ()
+
+    def test_files_that_are_passed_over_are_told_once(self, file: Callable[..., Path]) -> None:
+        path = file("a", "b")
+        (path.parent / "inputs" / "anchors" / "~$open.docx").write_text("x")
+        (notice,) = prepare(RunFlags(scenario=path)).notices
+        assert "a lock file is passed over" in notice
+        assert prepare(RunFlags(scenario=path, mode="plan")).notices == ()
+
     def test_a_threshold_that_no_data_could_satisfy(self, file: Callable[..., Path]) -> None:
         path = file(thresholds={"zero_win_anchors": {"min": 5}})
         with pytest.raises(ScenarioError) as caught:
