@@ -22,6 +22,7 @@ COPY . /src
 RUN /opt/eng5/bin/pip install --disable-pip-version-check --no-deps --no-build-isolation /src \
     && /opt/eng5/bin/pip uninstall --quiet --yes hatchling \
     && cp /src/docker/healthy.py /opt/eng5/bin/eng5-healthy \
+    && cp /src/docker/forward.py /opt/eng5/bin/eng5-forward \
     && mkdir /work && cp -r /src/scenarios /src/conftest.py /work
 
 FROM ${BASE} AS pipeline

@@ -4,6 +4,7 @@
 #   scripts/docker_engine.sh start [--install]   start one, unless one is running; with --install after installing
 #                                                the Debian packages docker.io, docker-compose, debootstrap
 #   scripts/docker_engine.sh base                have a base image for the Dockerfile: pulled, or made with debootstrap
+#   scripts/docker_engine.sh status              succeed if an engine started here is running
 #   scripts/docker_engine.sh stop [--keep]       end the engine started here and remove its data (--keep: leave it)
 #
 # Standard output is `export NAME=value` for the shell: DOCKER_HOST (start), ENG5_DOCKER_BASE (base). What was done
@@ -95,15 +96,15 @@ make_base() {
     say "$official cannot be pulled: making $own from Debian packages"
     local root
     root=$(mktemp -d)
-    trap 'rm -rf "$root"' EXIT
+    # shellcheck disable=SC2064
+    trap "rm -rf '$root' '$root.log'" EXIT
     debootstrap --variant=minbase --include=ca-certificates,python3,python3-venv,python-is-python3 \
         bookworm "$root" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$root.log" 2>&1 \
         || { tail -n 20 "$root.log" >&2; fail "debootstrap failed"; }
     # Who trusts a proxy of this network by its certificate must also do so in a build.
     cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
-    rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root.log"
+    rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
     tar -C "$root" -c . | docker import --change 'CMD ["python3"]' - "$own" >/dev/null
-    rm -rf "$root"
 }
 
 stop() {
@@ -129,5 +130,6 @@ stop() {
 
 case ${1:-} in
     start | base | stop) "$@" ;;
+    status) ours >/dev/null ;;
     *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
 esac

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 engine=scripts/docker_engine.sh
 
-trap '"$engine" stop' EXIT
+"$engine" status || trap '"$engine" stop' EXIT  # one that was started before stays
 settings=$("$engine" start ${ENG5_DOCKER_INSTALL:+--install})
 eval "$settings"
 if [ -z "${ENG5_DOCKER_BASE:-}" ]; then

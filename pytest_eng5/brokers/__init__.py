@@ -7,7 +7,14 @@ record through (embedded) or has answered (external).
 from __future__ import annotations
 
 from pytest_eng5.brokers.access import check_access
+from pytest_eng5.brokers.container import ContainerBroker
 from pytest_eng5.brokers.embedded import EmbeddedBroker
+from pytest_eng5.brokers.engine import (
+    ContainerImageMissing,
+    ContainerImageUnusable,
+    ContainerSupportMissing,
+    NoContainerEngine,
+)
 from pytest_eng5.brokers.errors import (
     AccessDenied,
     AuthenticationFailed,
@@ -56,12 +63,17 @@ __all__ = [
     "BrokerStopped",
     "BrokerUnreachable",
     "ChecksumMismatch",
+    "ContainerBroker",
+    "ContainerImageMissing",
+    "ContainerImageUnusable",
+    "ContainerSupportMissing",
     "DiskFull",
     "EmbeddedBroker",
     "ExternalBroker",
     "Installation",
     "KafkaHomeInvalid",
     "KafkaNotInstalled",
+    "NoContainerEngine",
     "NoJava",
     "NoNetwork",
     "PortInUse",

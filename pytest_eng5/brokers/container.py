@@ -85,6 +85,7 @@ class ContainerBroker:
         self.container: str | None = None
         self.found = False
         self.log_path: Path | None = options.log_path
+        self._temporary_log = options.log_path is None
 
     @classmethod
     def attach(cls, record: Mapping[str, Any]) -> ContainerBroker:
@@ -95,6 +96,7 @@ class ContainerBroker:
         broker.container = record["container"]
         broker.found = record["found"]
         broker.log_path = Path(record["process"]["log_path"])
+        broker._temporary_log = record["temporary_log"]
         return broker
 
     @property
@@ -210,7 +212,7 @@ class ContainerBroker:
             # The keeper was killed, and with it the care for the container.
             with contextlib.suppress(BrokerError):
                 remove_container(connect(), self.container)
-        if self.log_path is not None and self.log_path != self._options.log_path:
+        if self._temporary_log and self.log_path is not None:
             self.log_path.unlink(missing_ok=True)
 
     def failure(self) -> str | None:
@@ -247,6 +249,7 @@ class ContainerBroker:
             "reuse": self._spec.reuse,
             "container": self.container,
             "found": self.found,
+            "temporary_log": self._temporary_log,
             "process": dict(self._process.record()),
         }
 

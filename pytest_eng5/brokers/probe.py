@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import threading
 import uuid
 from collections.abc import Coroutine
@@ -22,6 +23,7 @@ from pytest_eng5.brokers.topics import DEFAULT_PARTITIONS, create_topics, ensure
 __all__ = ["DEFAULT_PARTITIONS", "ensure_topics", "probe", "round_trip", "run_blocking"]
 
 _T = TypeVar("_T")
+_UNHEARD = logging.NullHandler()
 
 
 def run_blocking(coroutine: Coroutine[Any, Any, _T]) -> _T:
@@ -35,6 +37,7 @@ def run_blocking(coroutine: Coroutine[Any, Any, _T]) -> _T:
         except BaseException as error:
             errors.append(error)
 
+    load_client()  # here, since compiling large modules for the first time can fail in another thread
     thread = threading.Thread(target=work, name="eng5-broker", daemon=True)
     thread.start()
     thread.join()
@@ -46,6 +49,9 @@ def run_blocking(coroutine: Coroutine[Any, Any, _T]) -> _T:
 def load_client() -> None:
     """Import the client library, which takes a third of a second: done while a broker starts anyway."""
     importlib.import_module("aiokafka.admin")
+    # What goes wrong is raised; without a handler the library's warnings would go to the terminal as well.
+    logging.getLogger("aiokafka").addHandler(_UNHEARD)
+    importlib.import_module("pytest_eng5.brokers.questions")
 
 
 async def probe(connection: BrokerConnection, timeout: float = 10.0) -> int:  # noqa: ASYNC109

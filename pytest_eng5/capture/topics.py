@@ -41,7 +41,8 @@ async def describe_topics(arguments: Mapping[str, Any], topics: Sequence[str]) -
     """
     from aiokafka.admin import AIOKafkaAdminClient
 
-    admin = AIOKafkaAdminClient(**arguments, request_timeout_ms=REQUEST_MS, retry_backoff_ms=BACKOFF_MS)
+    settings = {"request_timeout_ms": REQUEST_MS, "retry_backoff_ms": BACKOFF_MS, **arguments}
+    admin = AIOKafkaAdminClient(**settings)
     try:
         await admin.start()
         described = await admin.describe_topics(list(topics))

@@ -20,6 +20,7 @@ __all__ = ["BrokerWatch"]
 _INTERVAL_SECONDS = 1.0
 _REPEAT_MS = 1000
 _LAST_SECONDS = 1.0
+_SHORT_SECONDS = 2.5
 _FAILURES = 3  # a process that was asleep finds one request overdue, and must ask again before it gives up
 _log = logging.getLogger(__name__)
 
@@ -138,9 +139,11 @@ class BrokerWatch:
         self._failures += 1
 
     def _succeeded(self) -> None:
-        away, self._answered = self.away_seconds, time.monotonic()
+        before, self._answered = self._answered, time.monotonic()
+        away = self._answered - before
+        noticed, self.problem = self.problem is not None, None
         self._failures = 0
-        if self.problem is not None:
-            self.problem = None
+        if noticed:
             _log.warning("the broker answers again after %.1f s", away)
+        if noticed or away > _SHORT_SECONDS:  # a short absence ends within the attempts of one question
             self._on_return()

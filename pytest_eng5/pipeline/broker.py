@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from pytest_eng5.pipeline.errors import NotYet
 from pytest_eng5.pipeline.kafka import BrokerWatch, KafkaOptions, TopicSpec, ensure_topics
 from pytest_eng5.pipeline.publisher import Publisher
+from pytest_eng5.pipeline.refusal import refusal
 
 __all__ = ["Broker"]
 
@@ -38,7 +39,7 @@ class Broker:
 
         Raises:
             NotYet: The broker or a topic is not there.
-            StartupFailed: A topic cannot be created.
+            StartupFailed: A topic cannot be created, or the broker refuses us.
         """
         if self._admin is not None:
             with suppress(KafkaError, OSError):
@@ -50,7 +51,8 @@ class Broker:
             await ensure_topics(self._admin, topics, create=create)
             await self.publisher.start()
         except (KafkaError, OSError) as error:
-            raise NotYet(
+            refused = await refusal(self.options)
+            raise refused or NotYet(
                 f"the Kafka broker cannot be used: {error}",
                 where=self.options.bootstrap_servers,
                 fix="start a broker there (eng5 kafka run) or pass --bootstrap-servers",

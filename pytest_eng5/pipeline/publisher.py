@@ -10,10 +10,12 @@ from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     IncompatibleBrokerVersion,
     KafkaError,
+    LeaderNotAvailableError,
     MessageSizeTooLargeError,
     OutOfOrderSequenceNumber,
     ProducerClosed,
     RecordListTooLargeError,
+    UnknownTopicOrPartitionError,
 )
 from aiokafka.structs import RecordMetadata, TopicPartition
 
@@ -28,6 +30,7 @@ _SURELY_ALLOWED = 900_000  # below the default of max.message.bytes: no need to 
 _BATCH_OVERHEAD = 61  # bytes of a record batch (format 2) around its records
 _BROKER_REQUEST = 100 << 20  # what any broker takes in one request by default (socket.request.max.bytes)
 _STOP_SECONDS = 3.0
+_NO_LEADER_SECONDS = 0.2
 _log = service_logger("publisher")
 
 
@@ -121,7 +124,8 @@ class Publisher:
         while True:
             producer = self._producer
             try:
-                return await producer.send_and_wait(topic, value, key=key)
+                sent = await _taken(producer, topic, value, key)
+                return await sent
             except (MessageSizeTooLargeError, RecordListTooLargeError):
                 await self._renew(producer)
                 raise _too_large(topic, size, await self._limit(topic)) from None
@@ -153,6 +157,23 @@ def _too_large(topic: str, size: int, limit: int | None) -> PublishRefused:
     return PublishRefused(
         f"the event is larger than {allowed}: {size} bytes", where=topic, fix="raise max.message.bytes"
     )
+
+
+async def _taken(
+    producer: AIOKafkaProducer, topic: str, value: bytes, key: bytes | None
+) -> asyncio.Future[RecordMetadata]:
+    """Hand a record over; what comes back is done once the broker has it.
+
+    While a broker restarts the producer knows no leader and refuses to take the record. It has not got it
+    then, so that asking again makes no duplicate; it offers nothing to wait on.
+    """
+    while True:
+        try:
+            sent: asyncio.Future[RecordMetadata] = await producer.send(topic, value, key=key)
+        except (LeaderNotAvailableError, UnknownTopicOrPartitionError):
+            await asyncio.sleep(_NO_LEADER_SECONDS)
+        else:
+            return sent
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

@@ -13,12 +13,12 @@ from typing import Any
 from pytest_eng5.brokers import (
     Broker,
     BrokerConnection,
+    ContainerBroker,
     EmbeddedBroker,
     attach,
     create_broker,
     ensure_topics,
 )
-from pytest_eng5.brokers.container import ContainerBroker
 from pytest_eng5.brokers.probe import run_blocking
 from pytest_eng5.contracts import CAPTURED_EVENTS, PIPELINE_EVENTS, ProcessingEvent, topic_names
 from pytest_eng5.errors import Eng5Error, InfrastructureError
@@ -148,7 +148,7 @@ def _start(
     urls = external_urls(options) if external else None
     watched = {"watch_pid": identity.controller_pid}
     log = options.kafka_log or logs / "kafka.log"
-    broker = create_broker(broker_options(options, log_path=log, report=report, **watched))
+    broker = create_broker(broker_options(options, report, log_path=log, **watched))
     connection = broker.start()
     try:
         prefix = topic_prefix(options, identity)
@@ -178,7 +178,7 @@ async def _check_access(
     connection: BrokerConnection, options: BackendOptions, identity: SessionIdentity
 ) -> None:
     """Whether everything that the session will ask of a broker that is not ours is there and allowed."""
-    from pytest_eng5.brokers.access import check_access
+    from pytest_eng5.brokers import check_access
 
     prefix = options.topic_prefix
     read = topic_names(CAPTURED_EVENTS, prefix)
@@ -186,6 +186,7 @@ async def _check_access(
     ours = options.pipeline_kind == "embedded"
     if ours:
         read, write = [*read, *write], topic_names(PIPELINE_EVENTS, prefix)
-    await check_access(connection, read=read, write=write, group=group_id(prefix, identity))
+    group = group_id(prefix, identity)
+    await check_access(connection, read=read, write=write, group=group, group_prefix=f"{prefix}pytest-eng5-")
     if ours:
         await check_access(connection, read=[], write=[], group=f"{prefix}{_PIPELINE_GROUP}")

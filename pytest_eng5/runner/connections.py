@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +13,13 @@ from pytest_eng5.runner.pipeline_process import PipelineUrls
 from pytest_eng5.sessions import SessionIdentity
 
 __all__ = ["BackendOptions", "broker_options", "external_urls", "refuse_real_topics", "topic_prefix"]
+
+Report = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Report nothing."""
+
 
 _LOCAL_SERVERS = "localhost:9093"
 _LOCAL_URLS = PipelineUrls(
@@ -87,11 +95,12 @@ class BackendOptions(Protocol):
         """Whether runs that can cost money are allowed."""
 
 
-def broker_options(options: BackendOptions, **more: Any) -> BrokerOptions:
+def broker_options(options: BackendOptions, report: Report = silent, **more: Any) -> BrokerOptions:
     """What decides the session's broker; secrets are read here and kept in memory only.
 
     Args:
         options: The session's options.
+        report: Told, in one line each, what takes long and what weakens the connection.
         more: Further fields of `BrokerOptions`.
 
     Raises:
@@ -101,6 +110,8 @@ def broker_options(options: BackendOptions, **more: Any) -> BrokerOptions:
     if options.broker_kind == "external":
         if options.kafka_config is not None:
             config = load_kafka_config(options.kafka_config)
+            for warning in config.warnings:
+                report(f"{options.kafka_config}: {warning}")
             servers = servers or config.bootstrap_servers
             client_options = config.client_options()
         if servers is None and _is_local_stack(options):
@@ -113,6 +124,7 @@ def broker_options(options: BackendOptions, **more: Any) -> BrokerOptions:
         may_create_topics=options.create_topics,
         image=options.kafka_image,
         reuse=options.kafka_reuse,
+        report=report,
         **more,
     )
 

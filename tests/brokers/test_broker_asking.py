@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import shlex
 import struct
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -213,3 +215,13 @@ class TestTime:
 
         client = asyncio.run(use())
         assert not [conn for conn in client._conns.values() if conn.connected()]
+
+
+def test_the_library_writes_nothing_to_the_terminal_of_a_command() -> None:
+    code = (
+        "import logging; from pytest_eng5.brokers.probe import load_client; load_client(); load_client();"
+        "logger = logging.getLogger('aiokafka.client'); logger.warning('noise');"
+        "assert len(logging.getLogger('aiokafka').handlers) == 1"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""

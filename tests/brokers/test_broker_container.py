@@ -526,7 +526,7 @@ class TestStart:
         broker.start()
         assert broker.log_path is not None
         assert broker.log_path.parent == tmp_path / "work"
-        broker.stop()
+        attach(broker.record()).stop()
         assert list((tmp_path / "work").iterdir()) == []
 
 
@@ -550,6 +550,8 @@ class TestEnd:
         )
         subprocess.run([sys.executable, "-c", code, record], check=True, timeout=30)
         assert kafka_engine.containers == {}
+        assert broker.log_path is not None
+        assert "status 0" in broker.log_path.read_text()
 
     def test_an_attached_one_is_the_same(self, kafka_engine, made):
         broker = made()

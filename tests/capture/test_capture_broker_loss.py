@@ -24,13 +24,14 @@ from pytest_eng5.capture import (
     wait_for_end,
     watch,
 )
+from pytest_eng5.capture import publisher as publisher_module
 from pytest_eng5.contracts import PIPELINE_EVENTS, topic_names
 from pytest_eng5.evidence import EndReason, Stream
 from pytest_eng5.pipeline import kafka as pipeline_kafka
 
 pytestmark = pytest.mark.asyncio
 LONG = Deadlines(idle=300, total=300)
-HASTY = Deadlines(idle=2, total=60)
+HASTY = Deadlines(idle=3, total=60)
 """Shorter than every outage here: it must not fire while the broker is away."""
 
 
@@ -74,16 +75,14 @@ class Service:
             self.producer.poll(0)
             await asyncio.sleep(0.05)
 
+    async def end_run(self, completed: str, rich: str) -> None:
+        """The two events that end a batch."""
+        self.producer.produce(completed, self.lab.wire(self.lab.completed(self.batch)))
+        self.producer.produce(rich, self.lab.wire(self.lab.rich(self.batch)))
+        await self.finish()
+
     async def finish(self) -> None:
         assert await asyncio.to_thread(self.producer.flush, 20) == 0
-
-
-def end_run(rig: Any, lab: ModuleType, batch: str) -> None:
-    """The two events that end a batch."""
-    client = confluent_kafka.Producer({"bootstrap.servers": rig.bootstrap})
-    client.produce(rig.topic(lab.COMPLETED), lab.wire(lab.completed(batch)))
-    client.produce(rig.topic(lab.RICH), lab.wire(lab.rich(batch)))
-    assert client.flush(20) == 0
 
 
 async def test_the_numbers_fit_together() -> None:
@@ -95,9 +94,14 @@ async def test_the_numbers_fit_together() -> None:
 
 
 @pytest.mark.slow
-async def test_a_killed_broker_is_noticed_within_20_seconds_by_all_who_wait(
-    doomed: EmbeddedBroker, lab: ModuleType, tmp_path: Path
+async def test_a_killed_broker_is_given_up_in_time_by_all_who_wait(
+    doomed: EmbeddedBroker, lab: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With a third of the usual patience, to save time; the usual one is tried end to end."""
+    for module in (watch, publisher_module):
+        monkeypatch.setattr(module, "PATIENCE_SECONDS", 5.0)
+    monkeypatch.setattr(watch, "REQUEST_MS", 1000)
+    monkeypatch.setattr(watch, "_REPEAT_MS", 300)
     async with lab.rig_on(doomed, tmp_path) as rig:
         await ensure_topics(
             doomed.connection, topic_names(PIPELINE_EVENTS, rig.prefix), partitions=3, may_create=True
@@ -114,7 +118,7 @@ async def test_a_killed_broker_is_noticed_within_20_seconds_by_all_who_wait(
         began = time.monotonic()
         publishing = asyncio.create_task(publisher.publish(b"{}", "batch"))
         waiting.append(asyncio.create_task(rig.hub.drain()))
-        await asyncio.sleep(11)
+        await asyncio.sleep(3)
         (obstacle,) = rig.hub.obstacles()
         assert "has not answered for" in obstacle
         assert not any(task.done() for task in [*waiting, publishing]), "given up too early"
@@ -123,10 +127,10 @@ async def test_a_killed_broker_is_noticed_within_20_seconds_by_all_who_wait(
                 await asyncio.wait_for(task, 60)
             assert doomed.connection.bootstrap_servers in str(caught.value)
             assert "kept" in str(caught.value.fix)
-        assert time.monotonic() - began < 20
+        assert 5 < time.monotonic() - began < 9
         with pytest.raises(PublishError) as refused:
             await asyncio.wait_for(publishing, 60)
-        assert time.monotonic() - began < 24
+        assert time.monotonic() - began < 12
         assert refused.value.may_have_arrived
         assert "may or may not have arrived" in refused.value.what
         assert f"{rig.prefix}huleedu.els.cj_assessment.requested.v1" in str(refused.value.where)
@@ -146,15 +150,16 @@ async def test_a_restart_loses_nothing_and_is_not_taken_for_idleness(
         service = Service(rig, lab, run.batch_id)
         waiting = asyncio.create_task(wait_for_end(rig.hub, run, HASTY))
         await service.publish(1)
+        await service.finish()
         before = len(service.arrived)
         began = time.monotonic()
-        await asyncio.gather(asyncio.to_thread(doomed.restart, down=1), service.publish(3))
+        await asyncio.gather(asyncio.to_thread(doomed.restart, down=2), service.publish(3))
         away = time.monotonic() - began
         await service.publish(1)
         await service.finish()
         assert time.monotonic() - began - away < 5, "a long stall after the restart"
         assert 0 < before < len(service.arrived)
-        await asyncio.to_thread(end_run, rig, lab, run.batch_id)
+        await service.end_run(rig.topic(lab.COMPLETED), rig.topic(lab.RICH))
         end = await asyncio.wait_for(waiting, 10)
         assert (end.reason, end.detail) == (EndReason.COMPLETED, "completed")
         captured = rig.positions(run, Stream.COMPARISONS)
@@ -164,20 +169,21 @@ async def test_a_restart_loses_nothing_and_is_not_taken_for_idleness(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["lose", "hold"])
+@pytest.mark.parametrize(("how", "seconds"), [("lose", 5), ("hold", 4)])
 async def test_a_partition_of_the_network_costs_little_more_than_itself(
-    broker: Any, proxy: Any, lab: ModuleType, tmp_path: Path, how: str
+    broker: Any, proxy: Any, lab: ModuleType, tmp_path: Path, how: str, seconds: int
 ) -> None:
-    """Five seconds in which the pipeline goes on and the harness hears nothing, all connections open."""
+    """Some seconds in which the pipeline goes on and the harness hears nothing, all connections open."""
     async with lab.rig_on(broker, tmp_path, through=proxy.address) as rig:
         run = rig.run(expected=1)
         service = Service(rig, lab, run.batch_id)
         waiting = asyncio.create_task(wait_for_end(rig.hub, run, HASTY))
         await service.publish(1)
+        await service.finish()
         await rig.hub.drain()
         before = run.account.comparisons
         getattr(proxy, how)()
-        await service.publish(5)
+        await service.publish(seconds)
         await service.finish()
         assert run.account.comparisons == before
         proxy.heal()
@@ -185,7 +191,7 @@ async def test_a_partition_of_the_network_costs_little_more_than_itself(
         await asyncio.wait_for(rig.hub.drain(), 10)
         assert time.monotonic() - healed < 5
         assert before < run.account.comparisons == len(service.arrived)
-        await asyncio.to_thread(end_run, rig, lab, run.batch_id)
+        await service.end_run(rig.topic(lab.COMPLETED), rig.topic(lab.RICH))
         assert (await asyncio.wait_for(waiting, 10)).detail == "completed"
         captured = rig.positions(run, Stream.COMPARISONS)
         assert len(captured) == len(set(captured))
@@ -211,14 +217,16 @@ async def test_connections_that_are_cut_are_made_anew(
 async def test_the_total_deadline_fires_while_the_broker_is_away_and_says_so(
     broker: Any, proxy: Any, lab: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "REQUEST_MS", 500)
+    monkeypatch.setattr(watch, "REQUEST_MS", 300)
+    monkeypatch.setattr(watch, "_REPEAT_MS", 200)
+    monkeypatch.setattr(watch, "_INTERVAL_SECONDS", 0.2)
     async with lab.rig_on(broker, tmp_path, through=proxy.address) as rig:
         run = rig.run(expected=1)
         proxy.lose()
         began = time.monotonic()
-        end = await asyncio.wait_for(wait_for_end(rig.hub, run, Deadlines(idle=1, total=4)), 10)
-        assert 3.9 < time.monotonic() - began < 6
+        end = await asyncio.wait_for(wait_for_end(rig.hub, run, Deadlines(idle=0.5, total=2)), 10)
+        assert 1.9 < time.monotonic() - began < 4
         assert end.reason is EndReason.TOTAL_DEADLINE
-        assert "total deadline of 4 s passed" in end.detail
+        assert "total deadline of 2 s passed" in end.detail
         assert f"the broker at {proxy.address} has not answered for" in end.detail
         proxy.heal()

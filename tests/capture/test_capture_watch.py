@@ -104,6 +104,18 @@ async def test_a_return_is_told_once(watching: Any) -> None:
     assert told == [1]
 
 
+async def test_an_absence_within_one_question_is_a_return_too(
+    watching: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client repeats a question for some seconds: a quick restart is then seen by its length only."""
+    monkeypatch.setattr(watch, "_SHORT_SECONDS", 0.2)
+    told: list[int] = []
+    guard = watching(Client(None, 0.3, None), lambda: told.append(1))
+    for expected in (0, 1, 1):
+        assert await guard.ends([PARTITION])
+        assert (guard.problem, len(told)) == (None, expected)
+
+
 async def test_a_missing_topic_is_not_mistaken_for_a_missing_broker(watching: Any) -> None:
     guard = watching(Client(KafkaTimeoutError(), topics=()))
     assert await guard.ends([PARTITION]) is None

@@ -149,7 +149,8 @@ class Session:
 
     def run_folders(self) -> list[Path]:
         """The folders of its runs."""
-        return sorted(path.parent for path in self.folder.glob("eng5/*/*/*/run-*/events"))
+        found = self.folder.glob("eng5/*/*/*/run-*/events")
+        return sorted({path.parent.resolve() for path in found})  # `latest` leads to the same ones
 
     def comparisons(self) -> list[dict[str, Any]]:
         """Every captured comparison."""

@@ -9,6 +9,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
@@ -80,7 +81,7 @@ def _service(docker, number: str) -> str:
 def test_every_container_becomes_healthy(stack, docker, eventually):
     containers = _containers(docker)
     assert Counter(_service(docker, number) for number in containers.values()) == {
-        **dict.fromkeys(("kafka", "content", "cj"), 1),
+        **dict.fromkeys(("kafka", "content", "cj", "llm-front"), 1),
         "llm": 2,
     }
     for name, number in containers.items():
@@ -92,15 +93,14 @@ def test_every_container_becomes_healthy(stack, docker, eventually):
         )
 
 
-def test_all_ports_are_on_loopback_and_each_worker_has_its_own(stack, docker):
+def test_all_ports_are_on_loopback_whichever_workers_there_are(stack, docker):
     published = []
     for number in _containers(docker).values():
         ports = docker.inspect(number)["NetworkSettings"]["Ports"]
         hosts = [each for host in ports.values() for each in host or ()]
-        assert {each["HostIp"] for each in hosts} == {"127.0.0.1"}
+        assert {each["HostIp"] for each in hosts} <= {"127.0.0.1"}
         published += [int(each["HostPort"]) for each in hosts]
-    assert len(set(published)) == len(published) == 5
-    assert {8001, 9093, 9095, 8090} <= set(published)
+    assert sorted(published) == [8001, 8090, 9093, 9095]
 
 
 def test_nobody_is_root_and_no_file_system_can_be_written(stack, docker):
@@ -144,5 +144,7 @@ def test_a_session_that_finds_a_stack_leaves_it_alone(stack, docker, session):
     assert _containers(docker) == before
 
 
-def test_observability_is_off_unless_asked_for(compose):
-    assert "prometheus" not in compose("config", "--services").split()
+def test_the_front_reaches_every_worker(stack):
+    opener = build_opener(ProxyHandler({}))
+    url = "http://127.0.0.1:8090/api/v1/providers"
+    assert len({json.load(opener.open(url, timeout=10))["worker"] for _ in range(30)}) == 2

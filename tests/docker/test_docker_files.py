@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import subprocess
+import sys
+import threading
+import time
 import tomllib
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
 import yaml
@@ -98,7 +105,7 @@ class TestCompose:
 
     def test_every_image_is_pinned(self, compose):
         images = {name: service["image"] for name, service in compose["services"].items()}
-        for name in ("content", "cj", "llm"):
+        for name in ("content", "cj", "llm", "llm-front"):
             assert images.pop(name) == "${ENG5_IMAGE:-pytest-eng5:local}"
         for image in images.values():
             assert re.search(r":v?\d+\.\d+\.\d+\}?$", image), image
@@ -108,18 +115,17 @@ class TestCompose:
         assert compose["services"]["kafka"]["image"] == f"${{ENG5_KAFKA_IMAGE:-apache/kafka:{tag}}}"
 
     def test_workers_can_be_scaled(self, compose):
-        llm = compose["services"]["llm"]
-        assert "container_name" not in llm
-        (port,) = llm["ports"]
-        first, last = re.search(r":(\d+)-(\d+):8080", port).groups()  # type: ignore[union-attr]
-        assert first == "8090"  # where a session looks by default
-        assert int(last) - int(first) >= 4
+        llm, front = compose["services"]["llm"], compose["services"]["llm-front"]
+        assert not {"container_name", "ports"} & llm.keys()
+        assert front["ports"] == ["127.0.0.1:8090:8080"]  # where a session looks by default
+        assert front["entrypoint"][-1] == "llm:8080"
 
     def test_services_wait_for_what_they_need(self, compose):
         needs = {name: service.get("depends_on") for name, service in compose["services"].items()}
         healthy = {"condition": "service_healthy"}
         assert needs["content"] is None
         assert needs["llm"] == {"kafka": healthy, "content": healthy}
+        assert needs["llm-front"] == {"llm": healthy}
         assert needs["cj"] == {"kafka": healthy, "content": healthy, "llm": healthy}
 
     def test_observability_is_a_profile(self, compose):
@@ -128,9 +134,9 @@ class TestCompose:
             "prometheus",
             "grafana",
         }
-        assert {
-            profile for name, profile in profiles.items() if name in ("kafka", "content", "cj", "llm")
-        } == {None}
+        assert [name for name, profile in profiles.items() if profile is None] == [
+            *("kafka", "content", "llm", "llm-front", "cj"),
+        ]
 
     def test_what_is_mounted_is_there(self, compose):
         mounts = [mount for service in compose["services"].values() for mount in service.get("volumes", [])]
@@ -163,11 +169,11 @@ class TestObservability:
                 asked |= dict(target.split(":") for target in static["targets"])
             for dns in job.get("dns_sd_configs", []):
                 asked |= dict.fromkeys(dns["names"], str(dns["port"]))
-        inside = {
-            name: compose["services"][name]["ports"][0].rpartition(":")[2]
-            for name in ("content", "cj", "llm")
+        services = {name: compose["services"][name] for name in ("content", "cj", "llm")}
+        assert asked == {
+            name: re.search(r":(\d+)/healthz", service["environment"]["ENG5_HEALTH_URLS"])[1]  # type: ignore[index]
+            for name, service in services.items()
         }
-        assert asked == inside
 
     def test_promtool_accepts_it(self):
         if shutil.which("promtool") is None:
@@ -200,6 +206,65 @@ class TestObservability:
         provider = yaml.safe_load((ROOT / "docker/grafana/provisioning/dashboards/pipeline.yml").read_text())
         (path,) = {each["options"]["path"] for each in provider["providers"]}
         assert any(f":{path}:" in mount for mount in compose["services"]["grafana"]["volumes"])
+
+
+class TestForwarding:
+    @pytest.fixture
+    def upstream(self) -> Iterator[int]:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(f"you asked for {self.path}".encode() * 20_000)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            yield server.server_port
+            server.shutdown()
+
+    @pytest.fixture
+    def forwarder(self) -> Iterator[Callable[[int], str]]:
+        processes: list[subprocess.Popen[bytes]] = []
+
+        def start(target: int) -> str:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            words = [sys.executable, str(ROOT / "docker" / "forward.py"), str(port), f"127.0.0.1:{target}"]
+            processes.append(subprocess.Popen(words, stderr=subprocess.PIPE))
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline:
+                with socket.socket() as client:
+                    if client.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.02)
+            return f"http://127.0.0.1:{port}"
+
+        yield start
+        for process in processes:
+            process.terminate()
+            assert process.wait(5) == 0
+            assert process.stderr is not None
+            process.stderr.close()
+
+    def test_what_is_asked_and_answered_comes_through(self, upstream, forwarder):
+        opener = build_opener(ProxyHandler({}))
+        url = forwarder(upstream)
+        for path in ("/a", "/b"):
+            assert opener.open(url + path, timeout=10).read() == f"you asked for {path}".encode() * 20_000
+
+    def test_nobody_behind_it_is_a_connection_that_ends(self, forwarder):
+        with pytest.raises(OSError):
+            build_opener(ProxyHandler({})).open(forwarder(1), timeout=10)
+
+    def test_the_health_check_sees_through_it(self, upstream, forwarder):
+        script = [sys.executable, str(ROOT / "docker" / "healthy.py")]
+        assert subprocess.run([*script, forwarder(upstream)], check=False).returncode == 0
+        assert subprocess.run([*script, forwarder(1)], check=False, capture_output=True).returncode == 1
+        assert subprocess.run(script, check=False).returncode == 1
 
 
 class TestScripts:

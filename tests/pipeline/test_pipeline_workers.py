@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from pytest_eng5.brokers import BrokerOptions, EmbeddedBroker
 from pytest_eng5.contracts import ProcessingEvent
 
 COMPLETED = ProcessingEvent.CJ_ASSESSMENT_COMPLETED
@@ -231,3 +234,27 @@ def test_one_process_can_use_the_kafka_queue_too(start_pipeline: Any, run_batche
     running = start_pipeline("--queue", "kafka")
     (run,) = run_batches(running, lab.round_robin(6))
     assert_whole(run, 15)
+
+
+@pytest.mark.slow
+def test_a_restart_of_the_broker_in_the_middle_loses_nothing(
+    launch: Any, prefix: str, lab: Any, tmp_path: Path
+) -> None:
+    options = BrokerOptions(
+        kind="embedded",
+        work_dir=tmp_path / "kafka",
+        log_path=tmp_path / "kafka.log",
+        data_dir=tmp_path / "records",
+        watch_pid=os.getpid(),
+    )
+    broker = EmbeddedBroker(options)
+    broker.start()
+    try:
+        cluster = Cluster(launch, broker.connection.bootstrap_servers, prefix)
+        cluster.start("first", "second")
+        plan = lab.round_robin(12, simulation={"latency_ms": 300})
+        run = batch_in_the_middle(cluster, lab, plan, broker.restart)
+        assert_whole(run, 66)
+        assert all(cluster.answered(name) for name in ("first", "second"))
+    finally:
+        broker.stop()

@@ -226,7 +226,7 @@ def test_inputs_that_vanished_end_the_run_not_the_campaign(
     running = campaign()
     scenario = make_scenario("one")
     spec = RunSpec(scenario.variants[0])
-    (spec.variant.inputs_dir / "anchors" / "Anna_Svensson_0.txt").write_bytes(b"\xff\xfe bad")
+    (spec.variant.inputs_dir / "anchors" / "Anna_Svensson_0.txt").write_bytes(b"bad \xe9 bytes")
     ending = running.submit(spec).result(30)
     assert ending.reason is EndReason.INFRASTRUCTURE
     assert "UTF-8" in ending.detail

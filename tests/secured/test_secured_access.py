@@ -117,7 +117,10 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def state(secured) -> tuple[dict[TopicPartition, int], set[str]]:
-    """What stands on the broker: end offsets of all partitions, and groups."""
+    """What stands on the broker: end offsets of all partitions, and groups.
+
+    Kafka makes its own topic of offsets when somebody first asks for a group.
+    """
 
     async def look() -> tuple[dict[TopicPartition, int], set[str]]:
         arguments = secured.connection("admin").client_arguments()
@@ -126,7 +129,8 @@ def state(secured) -> tuple[dict[TopicPartition, int], set[str]]:
         described = await admin.describe_topics()
         groups = await admin.list_consumer_groups()
         await admin.close()
-        parts = [TopicPartition(t["topic"], part["partition"]) for t in described for part in t["partitions"]]
+        topics = [each for each in described if not each["is_internal"]]
+        parts = [TopicPartition(t["topic"], part["partition"]) for t in topics for part in t["partitions"]]
         async with AIOKafkaConsumer(**arguments) as consumer:
             ends = await consumer.end_offsets(parts)
         return ends, {group[0] for group in groups}

@@ -122,6 +122,8 @@ class CJConsumer:
                 await self._consumer.commit(offsets)
             except KafkaError as error:
                 # What was handled may come again; requests and callbacks are recognised when they do.
+                if error.retriable:
+                    self._handled = offsets | self._handled
                 _log.warning("offsets not committed", problem=type(error).__name__)
 
     async def stop(self) -> None:
