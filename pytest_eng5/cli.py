@@ -17,6 +17,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # its tables cut long names of flags
     pretty_exceptions_show_locals=False,  # they may hold secrets of the environment
     help="Tools around pytest-eng5 scenarios.",
 )

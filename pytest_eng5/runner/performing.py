@@ -51,7 +51,12 @@ def _perform_offline(prepared: Prepared, session: Path, finalise: Finalise) -> N
     for spec, inventory in prepared.runs:
         ceiling = _ceiling(prepared.flags, spec.variant.budget_usd)
         settings = RunnerSettings(spec, OFFLINE, finalise, budget_usd=ceiling, **_sender(prepared.flags))
-        HANDLER_MAP[prepared.mode]().execute(settings, inventory, spec.paths(session))
+        try:
+            HANDLER_MAP[prepared.mode]().execute(settings, inventory, spec.paths(session))
+        except OSError as error:
+            what = f"a file cannot be read or written: {error.strerror or error}"
+            where = str(error.filename or session)
+            raise RunnerError(what, where=where, fix="check the disk and its permissions") from error
 
 
 def _campaign(

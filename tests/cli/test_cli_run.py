@@ -172,7 +172,7 @@ def test_thresholds_of_a_plan_are_refused_at_their_place(shell: Any, folder: Fol
 
 
 def test_help_lists_every_flag_of_the_contract(shell: Any) -> None:
-    said = shell.eng5("run", "--help", COLUMNS="200")
+    said = shell.eng5("run", "--help", COLUMNS="80")
     wanted = CONTRACT_FLAGS.split()
     assert [name for name in wanted if f"--{name}" not in said.out] == []
 
