@@ -177,6 +177,11 @@ def test_help_lists_every_flag_of_the_contract(shell: Any) -> None:
     assert [name for name in wanted if f"--{name}" not in said.out] == []
 
 
+def test_every_flag_is_in_the_document_of_changes() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "migration.md").read_text()
+    assert [name for name in CONTRACT_FLAGS.split() if f"--{name}" not in text] == []
+
+
 def test_messages_name_the_flags_of_the_command() -> None:
     from pytest_eng5.cli import _in_flags
 
