@@ -23,6 +23,7 @@ from pytest_eng5.scenario import (
     read_anchors,
     read_students,
 )
+from pytest_eng5.scenario.anchors import ANCHOR_TABLES
 
 __all__ = ["Essay", "Inventory", "read_inputs", "read_inventory", "read_source"]
 
@@ -118,7 +119,8 @@ def read_inputs(mode: str, inputs: Path) -> Inventory:
         InputError: See `read_inventory`; not in mode ``plan``.
     """
     if mode == "plan":
-        anchors, students = ((inputs / folder).exists() for folder in (ANCHOR_FOLDER, STUDENT_FOLDER))
+        anchors = any((inputs / name).exists() for name in (ANCHOR_FOLDER, *ANCHOR_TABLES))
+        students = (inputs / STUDENT_FOLDER).exists()
         return read_inventory(inputs, anchors=anchors, students=students, refuse=False)
     return read_inventory(inputs, students=mode != "anchor-align-test")
 

@@ -229,6 +229,15 @@ class TestPlan:
         assert [problem["message"] for problem in found["problems"]] == ["the inputs folder holds no essays"]
         assert status == 1
 
+    def test_a_table_of_anchors_that_are_not_there_is_told(
+        self, inputs_of: Callable[..., Variant], tmp_path: Path
+    ) -> None:
+        variant = inputs_of()
+        shutil.rmtree(variant.inputs_dir / "anchors")
+        status, found = self.snapshot(variant, tmp_path / "s")
+        assert status == 1
+        assert any("anchors" in problem["where"] for problem in found["problems"])
+
     def test_students_alone_can_be_planned(self, inputs_of: Callable[..., Variant], tmp_path: Path) -> None:
         variant = inputs_of()
         shutil.rmtree(variant.inputs_dir / "anchors")
