@@ -149,7 +149,8 @@ def run_mode(
     broker, pipeline, time or money.
     """
     from pytest_eng5 import reports
-    from pytest_eng5.runner.command import RunFlags, prepare
+    from pytest_eng5.runner.command import prepare
+    from pytest_eng5.runner.flags import RunFlags
     from pytest_eng5.runner.performing import perform
 
     prepared = prepare(RunFlags(**context.params))

@@ -10,8 +10,9 @@ from typing import Any
 from pytest_eng5.errors import Eng5Error
 from pytest_eng5.runner.backend import Backend, open_backend, shut_down
 from pytest_eng5.runner.campaign import Campaign
-from pytest_eng5.runner.command import Prepared, RunFlags
+from pytest_eng5.runner.command import Prepared
 from pytest_eng5.runner.errors import RunnerError
+from pytest_eng5.runner.flags import RunFlags
 from pytest_eng5.runner.handlers import HANDLER_MAP
 from pytest_eng5.runner.resources import Finalise
 from pytest_eng5.runner.settings import OFFLINE, RunnerSettings

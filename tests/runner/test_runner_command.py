@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 
 from pytest_eng5.errors import UsageError
-from pytest_eng5.runner.command import MODES, Prepared, RunFlags, prepare
+from pytest_eng5.runner.command import MODES, Prepared, prepare
+from pytest_eng5.runner.flags import RunFlags
 from pytest_eng5.scenario import Scenario, ScenarioError
 
 MakeScenario = Callable[..., Scenario]

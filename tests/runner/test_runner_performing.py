@@ -11,7 +11,8 @@ import pytest
 
 from pytest_eng5.errors import UsageError
 from pytest_eng5.runner import PlanHandler, RunnerError, performing
-from pytest_eng5.runner.command import RunFlags, prepare
+from pytest_eng5.runner.command import prepare
+from pytest_eng5.runner.flags import RunFlags
 from pytest_eng5.runner.performing import perform
 from pytest_eng5.scenario import Scenario
 from pytest_eng5.sessions import SessionIdentity
