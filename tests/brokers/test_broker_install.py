@@ -34,6 +34,7 @@ STARTER = """
 """
 
 
+@pytest.mark.thorough
 class TestFirstUse:
     @pytest.mark.slow
     def test_two_sessions_from_nothing_at_once(self, full_mirror, empty_cache, tmp_path, capsys):
@@ -76,6 +77,7 @@ class TestFirstUse:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_prepared_start_takes_less_than_two_seconds(prepared, own_broker, capsys):
     install(report=lambda _: None)
     seconds = []
@@ -120,6 +122,7 @@ class TestInstall:
         assert "unchanged since" in made.lines()[0]
 
     @pytest.mark.slow
+    @pytest.mark.thorough
     def test_from_nothing(self, full_mirror, empty_cache, capsys):
         lines: list[str] = []
         since = time.monotonic()

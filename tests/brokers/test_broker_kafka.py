@@ -185,8 +185,8 @@ class TestBroker:
         assert can.create_topics
         assert can.delete_topics
         assert not can.durable_restart
-        assert not can.tls
-        assert not can.sasl
+        assert can.tls
+        assert can.sasl
 
     def test_listens_on_loopback_only(self, broker):
         port = int(broker.connection.bootstrap_servers.rpartition(":")[2])

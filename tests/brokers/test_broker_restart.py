@@ -116,6 +116,7 @@ class TestRestart:
         assert witness.gone(broker.home)
 
     @pytest.mark.slow
+    @pytest.mark.thorough
     def test_after_a_crash_all_that_was_acknowledged_is_there(self, own_broker, tmp_path):
         broker = own_broker(log_path=tmp_path / "kafka.log", properties=QUICK_CRASH)
         there = Witness(broker.start().bootstrap_servers)
@@ -126,6 +127,7 @@ class TestRestart:
         assert there.values() == [f"{turn}.{number}" for turn in range(3) for number in NUMBERS]
         assert (tmp_path / "kafka.log").read_text().count("status 137 (SIGUSR2)") == 3
 
+    @pytest.mark.thorough
     def test_down_time_is_seen_by_clients_and_not_told_as_a_failure(self, own_broker):
         broker = own_broker()
         connection = broker.start()
@@ -154,6 +156,7 @@ class TestRestart:
         assert set(failures) == {None}
         assert not told.is_set()
 
+    @pytest.mark.thorough
     def test_the_end_is_told_after_a_restart_too(self, own_broker, witness):
         broker = own_broker()
         broker.start()
@@ -207,6 +210,7 @@ class TestRestart:
         assert witness.gone(broker.home)
 
 
+@pytest.mark.thorough
 class TestPause:
     def test_a_paused_broker_accepts_and_says_nothing(self, own_broker):
         broker = own_broker()
@@ -277,6 +281,7 @@ class TestKeptData:
         with pytest.raises(BrokerError, match="another broker uses this data folder"):
             kept().start()
 
+    @pytest.mark.thorough
     def test_a_start_that_fails_keeps_it(self, kept, monkeypatch):
         first = kept()
         there = Witness(first.start().bootstrap_servers)
@@ -290,6 +295,7 @@ class TestKeptData:
         assert Witness(kept().start().bootstrap_servers).values() == NUMBERS
 
     @pytest.mark.slow
+    @pytest.mark.thorough
     def test_a_session_that_is_killed_keeps_it(self, tmp_path, script, own_broker, witness):
         code = """
             import json, sys, time
@@ -311,6 +317,7 @@ class TestKeptData:
         broker = own_broker(data_dir=tmp_path / "data", properties=QUICK_CRASH)
         assert Witness(broker.start().bootstrap_servers).values() == NUMBERS
 
+    @pytest.mark.thorough
     def test_sweeping_an_old_home_does_not_follow_the_link(self, kept, own_broker, tmp_path):
         kept().start()
         data = tmp_path / "Lärare, 例" / "data"

@@ -111,11 +111,13 @@ MUTUAL = ["tls-plain-mutual", "mutual-tls"]
 TLS = ["tls-scram-512", "tls-plain-mutual", "mutual-tls", "tls"]
 CONTROLLED = ["plain", "scram-256", "tls-scram-512", "tls-plain-mutual", "mutual-tls"]
 EVERY = [*CONTROLLED, "tls"]
+_ALWAYS = ("tls-scram-512", "mutual-tls")
 
 
 def on(kinds: list[str]) -> pytest.MarkDecorator:
     """Run a test on these of the brokers, one of each for the whole module."""
-    return pytest.mark.parametrize("secured", kinds, indirect=True, scope="module")
+    marked = [kind if kind in _ALWAYS else pytest.param(kind, marks=pytest.mark.thorough) for kind in kinds]
+    return pytest.mark.parametrize("secured", marked, indirect=True, scope="module")
 
 
 @dataclass

@@ -148,6 +148,7 @@ class TestWithKafka:
     """On copies of the real jars, so that nobody else's cache is touched."""
 
     @pytest.mark.slow
+    @pytest.mark.thorough
     def test_first_run_trains_the_second_uses_it(self, copied_cache, own_broker, capsys):
         seconds = {}
         lines: list[str] = []
@@ -169,6 +170,7 @@ class TestWithKafka:
         assert [path.suffix for path in (copied_cache / "startup").iterdir()] == [".aot"]
 
     @pytest.mark.slow
+    @pytest.mark.thorough
     def test_training_is_kept_by_whoever_stops_the_broker(self, copied_cache, own_broker, script, witness):
         code = """
             import json, sys, time
@@ -188,6 +190,7 @@ class TestWithKafka:
         assert witness.gone(broker.home)
 
     @pytest.mark.slow
+    @pytest.mark.thorough
     def test_a_kill_while_training_is_as_quick_as_ever(self, copied_cache, script, witness):
         code = """
             import json, sys, time
@@ -206,6 +209,7 @@ class TestWithKafka:
         assert not StartupCache.of(find_java(), fetched_jars(print)).ready
 
     @pytest.mark.slow
+    @pytest.mark.thorough
     def test_a_cache_that_went_bad_costs_one_start_only(self, copied_cache, own_broker, monkeypatch):
         """A runtime that ends on a bad cache instead of ignoring it, as one cut short may make it do."""
         cache = StartupCache.of(find_java(), fetched_jars(print))
@@ -220,6 +224,7 @@ class TestWithKafka:
         assert not broker.trains
 
     @pytest.mark.slow
+    @pytest.mark.thorough
     def test_a_cache_that_the_runtime_ignores_does_no_harm(self, copied_cache, own_broker):
         cache = StartupCache.of(find_java(), fetched_jars(print))
         cache.path.parent.mkdir(parents=True)
@@ -239,6 +244,7 @@ class TestWithKafka:
         assert cache.ready
 
     @pytest.mark.slow
+    @pytest.mark.thorough
     def test_a_failed_start_leaves_no_training_behind(self, copied_cache, own_broker, monkeypatch):
         real = embedded_module.server_properties
         monkeypatch.setattr(
@@ -249,6 +255,7 @@ class TestWithKafka:
         assert list((copied_cache / "startup").iterdir()) == []
 
     @pytest.mark.slow
+    @pytest.mark.thorough
     def test_no_training_where_the_cache_cannot_be_written(self, copied_cache, own_broker, monkeypatch):
         monkeypatch.setattr(StartupCache, "training", lambda _: None)
         broker = own_broker()

@@ -105,6 +105,7 @@ class TestWhatIsShownOfTheLog:
         assert failure.endswith("| (empty)")
 
 
+@pytest.mark.thorough
 class TestFullDisk:
     @pytest.fixture
     def small_disk(self, tmp_path) -> Iterator[Path]:
@@ -147,6 +148,7 @@ class TestFullDisk:
         assert list(small_disk.iterdir()) == []
 
 
+@pytest.mark.thorough
 class TestManyProcesses:
     def test_a_worker_starts_it_another_uses_it_the_controller_ends_it(self, tmp_path, script, witness):
         """As under xdist: the worker that started the broker is gone long before the session is."""

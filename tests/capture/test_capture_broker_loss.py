@@ -141,6 +141,7 @@ async def test_a_killed_broker_is_given_up_in_time_by_all_who_wait(
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_restart_loses_nothing_and_is_not_taken_for_idleness(
     doomed: EmbeddedBroker, lab: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,14 +153,14 @@ def test_an_override_on_the_command_line_for_another_file_does_not_disturb(proje
     project.scenario("second", variants=("other",))
     project.write("test_it.py", "def test_it(eng5_run):\n    eng5_run('first.eng5.yaml', 'one')\n")
     result = project.subprocess(
-        "--eng5-broker", "container", "--eng5-set", "variants.other.repeats=2", "test_it.py"
+        "--eng5-kafka-home", "nowhere", "--eng5-set", "variants.other.repeats=2", "test_it.py"
     )
-    assert "'container' is not supported yet" in result.stdout.str()
+    assert str(project.root / "nowhere") in result.stdout.str()
     assert "variants.other" not in result.stdout.str()
 
 
 def test_a_fixture_on_a_broker_that_cannot_start_is_an_error_each_time(project: Any) -> None:
     project.write("test_it.py", "def test_a(eng5_broker): pass\ndef test_b(eng5_pipeline): pass\n")
-    result = project.subprocess("--eng5-broker", "container", "--tb=short")
+    result = project.subprocess("--eng5-kafka-home", "nowhere", "--tb=short")
     result.assert_outcomes(errors=2)
-    assert result.stdout.str().count("'container' is not supported yet") >= 2
+    assert result.stdout.str().count(str(project.root / "nowhere")) >= 2

@@ -22,7 +22,9 @@ STARTS = "def test_broker(eng5_broker): assert eng5_broker.log_path.is_file()"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [(), ("--eng5-kafka-log", "logs/of/kafka.log")])
+@pytest.mark.parametrize(
+    "arguments", [("--eng5-kafka-log", "logs/of/kafka.log"), pytest.param((), marks=pytest.mark.thorough)]
+)
 def test_the_log_lies_where_it_was_asked_for(project: Any, arguments: tuple[str, ...]) -> None:
     project.write("test_broker.py", STARTS)
     project.subprocess(*arguments).assert_outcomes(passed=1)

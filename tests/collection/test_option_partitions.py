@@ -37,7 +37,10 @@ PARTITIONS = """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("arguments", "expected"), [((), 3), (("--eng5-partitions", "5"), 5)])
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [(("--eng5-partitions", "5"), 5), pytest.param((), 3, marks=pytest.mark.thorough)],
+)
 def test_the_topics_of_the_embedded_broker_have_as_many(
     project: Any, arguments: tuple[str, ...], expected: int
 ) -> None:

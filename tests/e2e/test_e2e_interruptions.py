@@ -112,6 +112,7 @@ def test_interrupted(live: Any) -> None:
     live.tree.assert_nothing_left()
 
 
+@pytest.mark.thorough
 def test_interrupted_twice(live: Any) -> None:
     run = live.captured("slow", "only")
     live.process.send_signal(signal.SIGINT)
@@ -137,6 +138,7 @@ def test_interrupted_under_xdist(tree: Any) -> None:
     tree.assert_nothing_left_running(6)
 
 
+@pytest.mark.thorough
 def test_worker_killed_under_xdist(tree: Any) -> None:
     tree.scenario("slow", judge=SLOW_JUDGE)
     live = tree.start("-n", "1", "--junitxml", "junit.xml", "--max-worker-restart", "1")

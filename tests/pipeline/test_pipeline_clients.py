@@ -18,6 +18,7 @@ from pytest_eng5.pipeline import attempts
 from pytest_eng5.pipeline.cj.clients import ContentClient, ProviderClient, SubmissionRefused
 from pytest_eng5.pipeline.errors import ServiceError, StartupFailed
 from pytest_eng5.pipeline.http import HttpServer, health_routes, route, service_app
+from pytest_eng5.pipeline.metrics import ServiceMetrics
 from pytest_eng5.pipeline.settings import CJSettings
 
 Answer = TypeVar("Answer")
@@ -183,7 +184,9 @@ def test_an_unexpected_error_becomes_a_500_without_its_text() -> None:
         raise RuntimeError("the prompt was: secret")
 
     async def work() -> httpx.Response:
-        server = HttpServer(service_app("svc", [route("GET", "/", broken)]), "127.0.0.1", 0)
+        server = HttpServer(
+            service_app("svc", [route("GET", "/", broken)], ServiceMetrics("svc")), "127.0.0.1", 0
+        )
         await server.start()
         try:
             async with httpx.AsyncClient(trust_env=False) as http:
@@ -202,7 +205,7 @@ def test_a_service_that_is_not_ready_says_why_and_stays_alive() -> None:
         return {"queue_depth": 3}
 
     async def work() -> dict[str, httpx.Response]:
-        app = service_app("svc", health_routes("svc", lambda: "no broker", facts))
+        app = service_app("svc", health_routes("svc", lambda: "no broker", facts), ServiceMetrics("svc"))
         server = HttpServer(app, "127.0.0.1", 0)
         await server.start()
         try:

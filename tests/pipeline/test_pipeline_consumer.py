@@ -69,6 +69,7 @@ def produce(broker: EmbeddedBroker, prefix: str, *values: bytes | None) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_it_joins_although_that_takes_longer_than_a_request_also_after_a_member_died(
     patient: EmbeddedBroker,
 ) -> None:

@@ -202,6 +202,7 @@ def test_the_same_request_order_gives_the_same_games_whatever_the_ids_are(
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_another_pair_seed_draws_other_games(start_pipeline: Any, run_batches: Any, lab: Any) -> None:
     runs = [
         run_batches(start_pipeline("--pair-seed", seed), lab.round_robin(6))[0] for seed in ("1", "1", "2")

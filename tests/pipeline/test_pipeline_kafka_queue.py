@@ -260,6 +260,7 @@ def test_a_simulation_reaches_those_that_were_there_and_those_that_come(options:
     on(options, work)
 
 
+@pytest.mark.thorough
 def test_an_unknown_batch_waits_for_the_end_of_the_topic_and_a_known_one_does_not(
     options: KafkaOptions,
 ) -> None:

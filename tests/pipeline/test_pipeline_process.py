@@ -123,6 +123,7 @@ def test_a_request_published_the_moment_it_is_ready_is_not_lost(start_pipeline: 
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_killed_pipeline_can_be_followed_by_another_one(
     start_pipeline: Any, run_batches: Any, lab: Any
 ) -> None:
@@ -210,6 +211,7 @@ def test_a_broker_that_goes_away_in_the_middle_of_a_batch_ends_it_too(
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_frozen_broker_is_noticed_by_health_and_survived_when_it_wakes_in_time(
     own_broker: EmbeddedBroker, start_pipeline: Any, run_batches: Any, lab: Any
 ) -> None:
@@ -333,6 +335,7 @@ def test_stopping_a_client_never_ends_or_delays_the_stopping(problem: BaseExcept
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_twenty_batches_side_by_side(pipeline: Any, run_batches: Any, lab: Any) -> None:
     """20 variants of 66 comparisons: nothing lost, nothing doubled, and all of them move at once."""
     runs = run_batches(pipeline, *(lab.round_robin(12) for _ in range(20)), seconds=120)

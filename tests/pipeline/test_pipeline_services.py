@@ -14,7 +14,9 @@ from pytest_eng5.contracts import ProcessingEvent
 COMPLETED = ProcessingEvent.CJ_ASSESSMENT_COMPLETED
 
 
-@pytest.mark.parametrize("order", ["content llm cj", "cj llm content"])
+@pytest.mark.parametrize(
+    "order", ["content llm cj", pytest.param("cj llm content", marks=pytest.mark.thorough)]
+)
 def test_three_processes_run_a_batch_whatever_starts_first(
     order: str, launch: Any, servers: str, prefix: str, run_batches: Any, lab: Any
 ) -> None:

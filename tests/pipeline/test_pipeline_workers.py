@@ -165,6 +165,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_attempts_count_on(
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_worker_that_joins_takes_its_share_and_nothing_comes_twice(cluster: Cluster, lab: Any) -> None:
     cluster.start("first", "second")
     plan = lab.round_robin(12, simulation={"latency_ms": 600})
@@ -175,6 +176,7 @@ def test_a_worker_that_joins_takes_its_share_and_nothing_comes_twice(cluster: Cl
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_worker_that_is_told_to_end_hands_its_work_over_at_once(cluster: Cluster, lab: Any) -> None:
     cluster.start("first", "second")
     seconds = []
@@ -193,6 +195,7 @@ def test_a_worker_that_is_told_to_end_hands_its_work_over_at_once(cluster: Clust
     assert time.monotonic() - began < 11 * 0.9 + 12
 
 
+@pytest.mark.thorough
 def test_the_last_worker_may_go_and_another_one_take_up_what_waits(
     cluster: Cluster, lab: Any, launch: Any
 ) -> None:
@@ -230,6 +233,7 @@ def test_the_last_worker_may_go_and_another_one_take_up_what_waits(
         time.sleep(0.1)
 
 
+@pytest.mark.thorough
 def test_one_process_can_use_the_kafka_queue_too(start_pipeline: Any, run_batches: Any, lab: Any) -> None:
     running = start_pipeline("--queue", "kafka")
     (run,) = run_batches(running, lab.round_robin(6))
@@ -237,6 +241,7 @@ def test_one_process_can_use_the_kafka_queue_too(start_pipeline: Any, run_batche
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_restart_of_the_broker_in_the_middle_loses_nothing(
     launch: Any, prefix: str, lab: Any, tmp_path: Path
 ) -> None:

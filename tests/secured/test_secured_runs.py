@@ -145,6 +145,7 @@ class TestGreen:
         self.assert_green(session)
         assert_hidden(secured.security.users["limited"], session)
 
+    @pytest.mark.thorough
     def test_with_workers(self, run, secured):
         """Workers find the broker by its record, which holds no secret, and take the password themselves."""
         session = run("limited", *OWN_PIPELINE, "--eng5-topic-prefix=given.", "-n", "2")
