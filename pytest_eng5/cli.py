@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -16,6 +17,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # its tables cut long names of flags
     pretty_exceptions_show_locals=False,  # they may hold secrets of the environment
     help="Tools around pytest-eng5 scenarios.",
 )
@@ -24,6 +26,7 @@ pipeline = typer.Typer(no_args_is_help=True, help="The reference pipeline.")
 app.add_typer(kafka, name="kafka")
 app.add_typer(pipeline, name="pipeline")
 
+EXECUTE = "Of mode execute, which is not supported yet."
 KafkaHome = Annotated[
     Path | None,
     typer.Option(envvar="KAFKA_HOME", help="An unpacked Apache Kafka to use instead of fetched jars."),
@@ -78,6 +81,97 @@ def serve_pipeline(context: typer.Context) -> None:
     raise typer.Exit(pipeline_main(["serve", *context.args]))
 
 
+def _flag(help_: str, *names: str, **more: Any) -> Any:
+    """An option of ``eng5 run``."""
+    return typer.Option(*names, help=help_, **more)
+
+
+@app.command(name="run")
+def run_mode(
+    context: typer.Context,
+    mode: Annotated[str | None, _flag("plan, dry-run or anchor-align-test; else the scenario's own.")] = None,
+    scenario: Annotated[Path | None, _flag("A scenario file, instead of flags alone.")] = None,
+    variant: Annotated[str | None, _flag("One variant of it; default all.")] = None,
+    inputs: Annotated[Path | None, _flag("Folder with anchors/ and students/.")] = None,
+    batch_id: Annotated[str | None, _flag("Label for humans; default scenario.variant.repeat.")] = None,
+    user_id: Annotated[str, _flag("Of the request.")] = "eng5_np_research_runner",
+    org_id: Annotated[str | None, _flag("Of the request.")] = None,
+    course_code: Annotated[str | None, _flag("Such as ENG5, the default.")] = None,
+    language: Annotated[str | None, _flag("en (default) or sv.")] = None,
+    output_dir: Annotated[Path, _flag("Folder for evidence and reports.")] = Path(".eng5"),
+    system_prompt: Annotated[Path | None, _flag("System prompt of the judge.")] = None,
+    rubric: Annotated[Path | None, _flag("Rubric of the judge.")] = None,
+    max_comparisons: Annotated[int | None, _flag("Default: every pair once.", min=2)] = None,
+    await_completion: Annotated[bool, _flag("Anchor-align-test always waits.", "--await-completion")] = False,
+    completion_timeout: Annotated[float | None, _flag("Seconds for a whole run.", min=1)] = None,
+    llm_provider: Annotated[
+        str | None, _flag("mock (default), anthropic, openai, google, openrouter.")
+    ] = None,
+    llm_model: Annotated[str | None, _flag("Model of the judge.")] = None,
+    llm_temperature: Annotated[float | None, _flag("Of the judge.", min=0, max=2)] = None,
+    llm_max_tokens: Annotated[int | None, _flag("Output tokens of the judge.", min=1)] = None,
+    anchor_align_provider: Annotated[str | None, _flag("Like --llm-provider; goes before it.")] = None,
+    anchor_align_model: Annotated[str | None, _flag("Like --llm-model; goes before it.")] = None,
+    anchor_align_reasoning_effort: Annotated[str | None, _flag("none, low, medium or high.")] = None,
+    anchor_align_output_verbosity: Annotated[str | None, _flag("low, medium or high.")] = None,
+    no_kafka: Annotated[bool, _flag("Publish nothing, as plan and dry-run do.", "--no-kafka")] = False,
+    kafka_bootstrap: Annotated[
+        str | None, _flag("host:port list; default an embedded broker.", envvar="KAFKA_BOOTSTRAP_SERVERS")
+    ] = None,
+    kafka_config: Annotated[Path | None, _flag("TLS and SASL settings of that broker.")] = None,
+    kafka_client_id: Annotated[str, _flag("Of every Kafka client.")] = "eng5-np-runner",
+    kafka_home: KafkaHome = None,
+    topic_prefix: Annotated[
+        str, _flag("Of all topics; keeps the reference pipeline off the real ones.")
+    ] = "",
+    create_topics: Annotated[bool, _flag("On a broker that is not ours.", "--create-topics")] = False,
+    content_service_url: Annotated[
+        str | None, _flag("Of a pipeline that is not ours.", envvar="CONTENT_SERVICE_URL")
+    ] = None,
+    cj_service_url: Annotated[str | None, _flag("Likewise.", envvar="CJ_SERVICE_URL")] = None,
+    llm_provider_service_url: Annotated[
+        str | None, _flag("Likewise; asked whether it runs a mock.", envvar="LLM_PROVIDER_SERVICE_URL")
+    ] = None,
+    live: Annotated[bool, _flag("Allow what can cost money.", "--live", envvar="ENG5_LIVE")] = False,
+    budget_usd: Annotated[float | None, _flag("Ceiling for all runs.", min=0)] = None,
+    verbose: Annotated[bool, _flag("Tell what passed, too.", "--verbose")] = False,
+    assignment_id: Annotated[UUID | None, _flag(EXECUTE)] = None,
+    course_id: Annotated[UUID | None, _flag(EXECUTE)] = None,
+    expected_grade_scale: Annotated[str | None, _flag(EXECUTE)] = None,
+    force_reupload: Annotated[bool, _flag(EXECUTE, "--force-reupload")] = False,
+    cj_system_prompt: Annotated[bool | None, _flag(EXECUTE)] = None,
+    llm_batching_mode: Annotated[str | None, _flag(EXECUTE)] = None,
+    auto_extract_eng5_db: Annotated[bool, _flag(EXECUTE, "--auto-extract-eng5-db")] = False,
+) -> None:
+    """Perform the runs of a scenario, or of a folder of essays, in one mode.
+
+    Exit status: 0 pass, 1 a check or gate failed, 2 wrong usage, 3 undecided, 4 no verdict for want of
+    broker, pipeline, time or money.
+    """
+    from pytest_eng5 import reports
+    from pytest_eng5.runner.command import prepare
+    from pytest_eng5.runner.flags import RunFlags
+    from pytest_eng5.runner.performing import perform
+
+    prepared = prepare(RunFlags(**context.params))
+    for notice in prepared.notices:
+        typer.echo(f"notice: {notice}", err=True)
+    session = perform(prepared, reports.finalise_run, lambda line: typer.echo(line, err=True))
+    outcomes = [
+        reports.evaluate_variant(
+            session / variant.scenario / variant.id,
+            variant.thresholds,
+            repeats=variant.repeats,
+            expected_codes=variant.expected_codes,
+        )
+        for variant in prepared.variants
+    ]
+    reports.write_session(session, outcomes)
+    for line in reports.session_text(session, outcomes, verbose=verbose):
+        typer.echo(_in_flags(line))
+    raise typer.Exit(reports.Outcome.worst(outcome.verdict for outcome in outcomes).exit_code)
+
+
 @app.command()
 def verify(
     run_dir: Annotated[Path, typer.Argument(help="A run folder, such as .../baseline/run-1.")],
@@ -95,10 +189,31 @@ def verify(
     typer.echo(f"{len(read_manifest(folder.manifest).files)} files are as they were written")
 
 
+_FLAGS = {
+    "--eng5-bootstrap-servers": "--kafka-bootstrap",
+    "--eng5-content-url": "--content-service-url",
+    "--eng5-cj-url": "--cj-service-url",
+    "--eng5-llm-url": "--llm-provider-service-url",
+    "--eng5-output": "--output-dir",
+    "--eng5-broker external ": "",
+    "--eng5-pipeline external": "--kafka-bootstrap and --content-service-url",
+    "--eng5-pipeline embedded": "none of --kafka-bootstrap and --content-service-url",
+    "--eng5-": "--",
+}
+
+
+def _in_flags(text: str) -> str:
+    """A message of the harness in the flags of ``eng5 run`` instead of pytest's."""
+    for option, flag in _FLAGS.items():
+        text = text.replace(option, flag)
+    return text
+
+
 def main() -> None:
     """Entry point; errors that a user can mend are shown without a traceback."""
     try:
         app(prog_name="eng5")
     except Eng5Error as error:
-        typer.echo(f"eng5: {error}", err=True)
+        text = _in_flags(str(error)) if sys.argv[1:2] == ["run"] else str(error)
+        typer.echo(f"eng5: {text}", err=True)
         sys.exit(error.exit_code)

@@ -13,7 +13,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from pytest_eng5.contracts import event_schemas
-from pytest_eng5.evidence import FindingsFile, Manifest, RunPlan, artefact_json_schema, json_bytes
+from pytest_eng5.evidence import (
+    FindingsFile,
+    InventorySnapshot,
+    Manifest,
+    RunPlan,
+    artefact_json_schema,
+    json_bytes,
+)
 from pytest_eng5.reports import Summary
 from pytest_eng5.scenario import scenario_json_schema
 
@@ -22,6 +29,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 FILES: dict[str, tuple[type[BaseModel], str]] = {
     "findings": (FindingsFile, "Findings of a run, findings.json"),
+    "inventory": (InventorySnapshot, "Snapshot of mode plan, inventory.json"),
     "manifest": (Manifest, "Manifest of a run, manifest.json"),
     "plan": (RunPlan, "Plan of a run, plan.json"),
     "summary": (Summary, "Summary of a session, summary.json"),

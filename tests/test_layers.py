@@ -16,9 +16,9 @@ import pytest
 PACKAGE = "pytest_eng5"
 ROOT = Path(__file__).parents[1] / PACKAGE
 
-# Foundation: the package root (version), the error root, the supervisor, and the settings by which every
-# Kafka client of the harness and of the reference pipeline connects. Everybody may import these.
-FOUNDATION = frozenset({"", "errors", "kafka_config", "processes"})
+# Foundation: the package root (version), the error root, the supervisor, what a session is, and the settings
+# by which every Kafka client of the harness and of the reference pipeline connects. Everybody may use these.
+FOUNDATION = frozenset({"", "errors", "kafka_config", "processes", "sessions"})
 
 _LOW = frozenset({"contracts"})
 _ALL = frozenset(
@@ -33,7 +33,9 @@ MAY: dict[str, frozenset[str]] = {
     "collection": _ALL - {"collection"},
     "cli": frozenset({"runner", "reports", "brokers", "scenario", "evidence", "contracts", "telemetry"}),
     "reports": frozenset({"gates", "checks", "alignment", "evidence", "contracts"}),
-    "runner": frozenset({"capture", "services", "evidence", "scenario", "contracts", "telemetry"}),
+    "runner": frozenset(
+        {"capture", "services", "brokers", "gates", "evidence", "scenario", "contracts", "telemetry"}
+    ),
     "checks": frozenset({"evidence", "alignment", "contracts"}),
     "gates": frozenset({"evidence", "alignment", "contracts"}),
     "capture": frozenset({"evidence", "contracts", "telemetry"}),
@@ -49,6 +51,7 @@ MAY: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "kafka_config": frozenset(),
     "processes": frozenset(),
+    "sessions": frozenset(),
 }
 
 
@@ -88,6 +91,7 @@ ONLY: dict[str, frozenset[str]] = {
     "kafka_config": frozenset({"yaml"}),
     "errors": frozenset(),
     "processes": frozenset(),
+    "sessions": frozenset(),
 }
 
 

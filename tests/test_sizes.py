@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1] / "pytest_eng5"
 MODULES = sorted(ROOT.rglob("*.py"))
 LONGEST_MODULE = 500
 MEDIAN_FUNCTION = 12
+LONGEST_COMMAND = 240
 
 
 def _name(path: Path) -> str:
@@ -39,6 +40,19 @@ def test_the_counting_of_lines_is_right() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_module_is_not_long(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_MODULE
+
+
+def test_the_command_is_thin() -> None:
+    source = (ROOT / "cli.py").read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= LONGEST_COMMAND
+    tree = ast.parse(source)
+    deep = (ast.For, ast.While, ast.Try, ast.If)
+    busy = [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and sum(isinstance(inner, deep) for inner in ast.walk(node)) > 2
+    ]
+    assert busy == [], "parse, build settings, dispatch: the rest belongs to the runner or the reports"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=_name)

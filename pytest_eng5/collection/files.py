@@ -83,7 +83,7 @@ def refuse_unreachable(scenario: Scenario) -> None:
     """
     problems: dict[str, Problem] = {}
     anchors: dict[Path, tuple[Anchor, ...]] = {}
-    for variant in scenario.variants:
+    for variant in (variant for variant in scenario.variants if variant.thresholds):
         if variant.inputs_dir not in anchors:
             anchors[variant.inputs_dir] = read_anchors(variant.inputs_dir)
         ranks = [grade_rank(anchor.grade) for anchor in anchors[variant.inputs_dir]]

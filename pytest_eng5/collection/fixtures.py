@@ -110,10 +110,14 @@ class RunFactory:
         wanted = ids[0] if variant is None else variant
         if wanted not in ids:
             raise UsageError(f"no variant {wanted!r}", where=str(path), fix=f"use one of {', '.join(ids)}")
+        chosen = scenario.variants[ids.index(wanted)]
+        if chosen.mode == "plan":
+            fix = "use mode dry-run, or let pytest collect the scenario file"
+            raise UsageError("mode plan leaves no evidence of a run", where=str(path), fix=fix)
         folder = ""
         if overrides:
             folder = f"{wanted}.{hashlib.sha256(chr(10).join(overrides).encode()).hexdigest()[:8]}"
-        return VariantRuns(scenario.variants[ids.index(wanted)], folder)
+        return VariantRuns(chosen, folder)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ __all__ = ["CheckFailed", "ScenarioItem", "item_plan"]
 
 RUN, EXPECT = "run", "expect"
 CHECKS = ("events", "metadata", "completeness", "schema", "manifest")
+QUIET_CHECKS: dict[str, tuple[str, ...]] = {"plan": (), "dry-run": ("schema", "manifest")}
 
 
 class CheckFailed(AssertionError):
@@ -32,7 +33,7 @@ class CheckFailed(AssertionError):
 def item_plan(variant: Variant) -> Iterator[tuple[str, Threshold | None]]:
     """Names of a variant's items, in order, with the threshold for gates."""
     yield RUN, None
-    for check in CHECKS:
+    for check in QUIET_CHECKS.get(variant.mode, CHECKS):
         yield check, None
     for threshold in variant.thresholds:
         yield threshold.metric, threshold
@@ -159,12 +160,19 @@ def properties_of(item: ScenarioItem, outcome: VariantOutcome | None) -> Iterato
     path, line, _ = item.reportinfo()
     yield "scenario", item.variant.scenario
     yield "variant", item.variant.id
+    yield "mode", item.variant.mode
     yield "item", item.kind
     yield "file", _shown(Path(path), item.config.rootpath)
     yield "line", (line or 0) + 1
     yield "variant_line", item.variant.location.line
     plan = outcome.plan if outcome is not None else None
-    if outcome is None or plan is None:
+    if outcome is None or (plan is None and outcome.snapshot is None):
+        return
+    yield "run_dirs", ",".join(_shown(run.root, item.config.rootpath) for run in outcome.runs)
+    yield "verdict", outcome.verdict.value
+    if outcome.essay_counts is not None and not outcome.judging:
+        yield from zip(("anchors", "students"), outcome.essay_counts, strict=True)
+    if plan is None:
         return
     yield "batch_uuid", ",".join(outcome.batch_uuids)
     yield "system_prompt_sha256", plan.system_prompt.checksum if plan.system_prompt else "default"
@@ -174,8 +182,6 @@ def properties_of(item: ScenarioItem, outcome: VariantOutcome | None) -> Iterato
     yield "comparisons", outcome.ledger.succeeded
     yield "planned_comparisons", outcome.ledger.planned
     yield "cost_usd", outcome.cost_usd if outcome.cost_usd is not None else "unknown"
-    yield "run_dirs", ",".join(_shown(run.root, item.config.rootpath) for run in outcome.runs)
-    yield "verdict", outcome.verdict.value
     for name, metric in outcome.metrics.items():
         yield name, "not measured" if math.isnan(metric.value) else round(metric.value, 6)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pytest_eng5.checks import summarise
 from pytest_eng5.collection.items import CHECKS, EXPECT, RUN, CheckFailed, ScenarioItem
 from pytest_eng5.collection.stash import SHOWN
-from pytest_eng5.evidence import Finding
-from pytest_eng5.reports import VariantOutcome
+from pytest_eng5.evidence import Finding, RunFolder
+from pytest_eng5.reports import VariantOutcome, inventory_text
 
 if TYPE_CHECKING:
     from pytest_eng5.gates import Verdict
@@ -25,7 +25,9 @@ def judge_item(item: ScenarioItem, outcome: VariantOutcome, pipeline_failure: st
     Raises:
         CheckFailed: The item's verdict is not a pass.
     """
-    if item.kind == RUN:
+    if item.kind == RUN and not outcome.judging:
+        _judge_quiet_run(item, outcome)
+    elif item.kind == RUN:
         _judge_run(outcome, pipeline_failure)
     elif item.kind in CHECKS:
         _judge_check(item, outcome)
@@ -43,6 +45,20 @@ def _judge_run(outcome: VariantOutcome, pipeline_failure: str | None) -> None:
             f"FAIL run: no comparison succeeded, {outcome.ledger.planned} were planned\n"
             "  fix: the items completeness and events say what came instead; see also the pipeline's log"
         )
+
+
+def _judge_quiet_run(item: ScenarioItem, outcome: VariantOutcome) -> None:
+    """A plan passes if a run could be started; a dry run if it left its artefact, which its checks judge."""
+    if outcome.snapshot is not None:
+        _show(item, "eng5 plan", "\n".join(inventory_text(outcome.snapshot)))
+        if not outcome.snapshot.valid:
+            raise CheckFailed("\n".join(["FAIL run: the inputs cannot be used", *outcome.reasons]))
+        return
+    folder = RunFolder(outcome.runs[0].root)
+    artefact = folder.artefact(outcome.mode)
+    _show(item, "eng5 dry run", f"stub of the artefact: {artefact}\nits schema: {folder.schema}")
+    if not artefact.exists():
+        raise CheckFailed(f"FAIL run: no artefact was written to {artefact}")
 
 
 def _judge_check(item: ScenarioItem, outcome: VariantOutcome) -> None:

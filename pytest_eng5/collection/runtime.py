@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_eng5.collection.backend import Backend, open_backend, shut_down
-from pytest_eng5.collection.identity import SessionIdentity, group_id
 from pytest_eng5.collection.options import Options
-from pytest_eng5.errors import Eng5Error, InfrastructureError, UsageError
+from pytest_eng5.errors import Eng5Error, UsageError
 from pytest_eng5.evidence import RunEnding
-from pytest_eng5.runner import Campaign, Claims, RunSpec
+from pytest_eng5.runner import Campaign, Claims, RunSpec, perform_offline
+from pytest_eng5.runner.backend import Backend, open_backend, shut_down
 from pytest_eng5.scenario import Variant
+from pytest_eng5.sessions import SessionIdentity, group_id, open_session_folder
 
 if TYPE_CHECKING:
     from pytest_eng5.reports import VariantOutcome
@@ -36,6 +35,11 @@ class VariantRuns:
     def __init__(self, variant: Variant, folder: str = "") -> None:
         self.variant = variant
         self.specs = tuple(RunSpec(variant, k, folder) for k in range(1, variant.repeats + 1))
+
+    @property
+    def offline(self) -> bool:
+        """Whether they need neither broker nor pipeline."""
+        return self.specs[0].offline
 
     @property
     def key(self) -> str:
@@ -107,7 +111,7 @@ class Runtime:
             raise self._backend_error
         if self._backend is None:
             try:
-                self._open_session()
+                open_session_folder(self.options.output, self.identity.name)
                 threading.Thread(target=_import_reports, name="eng5-imports", daemon=True).start()
                 self._backend = open_backend(self.options, self.identity, self.session, self._report)
             except Eng5Error as error:
@@ -155,9 +159,10 @@ class Runtime:
         """
         if runs.key not in self._outcomes:
             self.want([runs])
-            self._start_wanted()
+            start = partial(self._perform_offline, runs) if runs.offline else self._start_wanted
+            start()
             for spec in runs.specs:
-                self._wait(spec)
+                self._wait(spec, start)
             with self._lock:
                 if runs.key not in self._outcomes:
                     self._outcomes[runs.key] = self._evaluate(runs)
@@ -180,7 +185,7 @@ class Runtime:
         if self._backend_error is not None:
             raise self._backend_error
         for runs in self._wanted.values():
-            for spec in runs.specs:
+            for spec in runs.specs if not runs.offline else ():
                 if spec.key not in self._futures and (claim := self._claims.take(spec.key)) is not None:
                     try:
                         campaign = self.campaign()
@@ -189,13 +194,31 @@ class Runtime:
                         raise
                     self._futures[spec.key] = campaign.submit(spec, claim)
 
-    def _wait(self, spec: RunSpec) -> RunEnding:
+    def _perform_offline(self, runs: VariantRuns) -> None:
+        """Perform runs that reach nothing here and now, unless another process has them."""
+        from pytest_eng5.reports import finalise_run
+
+        with self._lock:
+            for spec in runs.specs:
+                if (claim := self._claims.take(spec.key)) is None:
+                    continue
+                try:
+                    open_session_folder(self.options.output, self.identity.name)
+                    ending = perform_offline(spec, self.session, finalise_run)
+                except BaseException:  # as Ctrl-C: nobody must wait for a run that will not come
+                    claim.abandon()
+                    raise
+                self._endings[spec.key] = ending
+                claim.settle(ending)
+
+    def _wait(self, spec: RunSpec, start: Callable[[], None]) -> RunEnding:
         ending = self._endings.get(spec.key)
         while ending is None:
             future = self._futures.get(spec.key)
             ending = self._claims.wait(spec.key) if future is None else future.result()
             if ending is None:  # its process could not start it; then this one may, or fails the same way
-                self._start_wanted()
+                start()
+                ending = self._endings.get(spec.key)
         self._endings[spec.key] = ending
         return ending
 
@@ -207,25 +230,6 @@ class Runtime:
         return evaluate_variant(
             paths.variant.root, variant.thresholds, repeats=variant.repeats, expected_codes=expected
         )
-
-    def _open_session(self) -> None:
-        try:
-            self.session.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InfrastructureError(
-                f"no folder for evidence can be made here: {error.strerror}",
-                where=str(self.options.output),
-                fix="name another folder with --eng5-output",
-            ) from error
-        latest = self.options.output / "latest"
-        temporary = self.options.output / f".latest-{os.getpid()}"
-        with contextlib.suppress(OSError):
-            temporary.symlink_to(self.session.name, target_is_directory=True)
-            temporary.replace(latest)
-        with contextlib.suppress(OSError):
-            ignore = self.options.output / ".gitignore"
-            if not ignore.exists():
-                ignore.write_text("*\n")
 
     def close(self, *, cancel: bool) -> None:
         """End this process's part: wait for its runs, or cancel them."""
@@ -250,5 +254,6 @@ def _import_reports() -> None:
 
 
 def variant_folders(session: Path) -> list[Path]:
-    """Folders of all variants that have a planned run, in order of name."""
-    return sorted({plan.parent.parent for plan in session.glob("*/*/run-*/plan.json")})
+    """Folders of all variants that have a planned run, or only a plan of one, in order of name."""
+    names = ("plan.json", "inventory.json")
+    return sorted({path.parent.parent for name in names for path in session.glob(f"*/*/run-*/{name}")})

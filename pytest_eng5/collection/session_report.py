@@ -8,15 +8,14 @@ from pathlib import Path
 
 from pytest_eng5.collection.recorder import ItemRecord, Recorder
 from pytest_eng5.collection.runtime import Runtime, variant_folders
-from pytest_eng5.evidence import EvidenceError, RunPlan, VariantFolder, read_plan, write_atomic
+from pytest_eng5.evidence import EvidenceError, RunPlan, read_plan, write_atomic
 from pytest_eng5.reports import (
     JUnitCase,
     VariantOutcome,
     evaluate_variant,
     junit_xml,
     terminal_table,
-    write_alignment_report,
-    write_summary,
+    write_session,
 )
 
 __all__ = ["SessionReport", "report_session"]
@@ -28,6 +27,7 @@ class SessionReport:
 
     folder: Path
     table: list[str]
+    judged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,13 @@ def report_session(runtime: Runtime, recorder: Recorder) -> SessionReport | None
     if not outcomes:
         return None
     for outcome in outcomes:
-        if outcome.root.is_dir():
-            write_alignment_report(VariantFolder(outcome.root), outcome)
         items = records.get((outcome.scenario, outcome.root.name))  # not what overrides of a test made of it
         if items:
             path = runtime.session / "junit" / f"{outcome.scenario}.{outcome.variant}.xml"
             write_atomic(path, _junit(outcome, items))
-    write_summary(runtime.session / "summary.json", runtime.identity.name, outcomes)
-    return SessionReport(runtime.session, terminal_table(outcomes))
+    write_session(runtime.session, outcomes)
+    judged = any(outcome.judging for outcome in outcomes)
+    return SessionReport(runtime.session, terminal_table(outcomes), judged)
 
 
 def _outcomes(runtime: Runtime, records: dict[tuple[str, str], list[ItemRecord]]) -> list[VariantOutcome]:

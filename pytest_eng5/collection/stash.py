@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_eng5.collection.identity import SessionIdentity
     from pytest_eng5.collection.options import Options
     from pytest_eng5.collection.recorder import Recorder
     from pytest_eng5.collection.runtime import Runtime
     from pytest_eng5.collection.session_report import SessionReport
     from pytest_eng5.scenario import Scenario
+    from pytest_eng5.sessions import SessionIdentity
 
 __all__ = ["FAILED_ITEM", "IDENTITY", "OPTIONS", "RECORDER", "REPORT", "RUNTIME", "SCENARIOS", "SHOWN"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["header", "summarise_session"]
 
-_COLOURS = {"PASS": "green", "FAIL": "red", "ERROR": "red", "UNDECIDED": "yellow"}
+_COLOURS = {"PASS": "green", "DONE": "green", "FAIL": "red", "ERROR": "red", "UNDECIDED": "yellow"}
 
 
 def header(options: Options) -> str:
@@ -46,7 +46,7 @@ def shown(path: Path) -> str:
 
 def summarise_session(reporter: pytest.TerminalReporter, report: SessionReport) -> None:
     """Write the table of variants and where everything lies."""
-    reporter.section("eng5 alignment")
+    reporter.section("eng5 alignment" if report.judged else "eng5")
     for line in report.table:
         head, _, verdict = line.rstrip().rpartition(" ")
         colour = _COLOURS.get(verdict)

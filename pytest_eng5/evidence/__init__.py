@@ -47,6 +47,16 @@ from pytest_eng5.evidence.records import (
     decode_line,
     encode_line,
 )
+from pytest_eng5.evidence.snapshot import (
+    CostEstimate,
+    InventoryFile,
+    InventorySnapshot,
+    PlannedMode,
+    PlannedThreshold,
+    Remark,
+    read_snapshot,
+    write_snapshot,
+)
 
 __all__ = [
     "AppendOnlyLog",
@@ -56,6 +66,7 @@ __all__ = [
     "CapturedEvent",
     "CapturedRecord",
     "Comparison",
+    "CostEstimate",
     "Costs",
     "EndReason",
     "EssayInput",
@@ -63,13 +74,18 @@ __all__ = [
     "Finding",
     "FindingsFile",
     "Inputs",
+    "InventoryFile",
+    "InventorySnapshot",
     "Manifest",
     "ManifestEntry",
     "ManifestProblem",
     "ObservedEvents",
     "PlannedEssay",
+    "PlannedMode",
+    "PlannedThreshold",
     "RejectedRecord",
     "Rejection",
+    "Remark",
     "RunEnding",
     "RunEvidence",
     "RunFolder",
@@ -92,6 +108,7 @@ __all__ = [
     "read_findings",
     "read_manifest",
     "read_plan",
+    "read_snapshot",
     "read_stream",
     "verify",
     "write_artefact",
@@ -100,4 +117,5 @@ __all__ = [
     "write_json",
     "write_manifest",
     "write_plan",
+    "write_snapshot",
 ]

@@ -31,6 +31,11 @@ class RunFolder:
         return self.root / "plan.json"
 
     @property
+    def inventory(self) -> Path:
+        """The snapshot of mode ``plan``, whose folder holds no plan of a run."""
+        return self.root / "inventory.json"
+
+    @property
     def request(self) -> Path:
         """The published request, byte for byte."""
         return self.root / "requests" / "els_cj_assessment_request.json"

@@ -10,10 +10,12 @@ from pytest_eng5.reports.alignment_report import alignment_markdown, write_align
 from pytest_eng5.reports.artefact import build_artefact
 from pytest_eng5.reports.evaluate import evaluate_variant
 from pytest_eng5.reports.finalise import finalise_run
+from pytest_eng5.reports.inventory import inventory_text
 from pytest_eng5.reports.junit import JUnitCase, junit_xml
 from pytest_eng5.reports.outcome import Outcome, RunOutcome, VariantOutcome
 from pytest_eng5.reports.population import population
 from pytest_eng5.reports.scores import score_run
+from pytest_eng5.reports.session import session_text, write_session
 from pytest_eng5.reports.summary import Summary, summary_document, write_summary
 from pytest_eng5.reports.terminal import terminal_table
 
@@ -27,11 +29,14 @@ __all__ = [
     "build_artefact",
     "evaluate_variant",
     "finalise_run",
+    "inventory_text",
     "junit_xml",
     "population",
     "score_run",
+    "session_text",
     "summary_document",
     "terminal_table",
     "write_alignment_report",
+    "write_session",
     "write_summary",
 ]

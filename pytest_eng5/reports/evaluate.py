@@ -13,7 +13,8 @@ from pytest_eng5.errors import Eng5Error
 from pytest_eng5.evidence import EvidenceError, RunEvidence, VariantFolder, load_evidence
 from pytest_eng5.gates import Status, ThresholdLike, Verdict, judge
 from pytest_eng5.reports.checking import checked, crash
-from pytest_eng5.reports.outcome import NOTHING, RunOutcome, VariantOutcome
+from pytest_eng5.reports.outcome import NOTHING, QUIET_MODES, Outcome, RunOutcome, VariantOutcome
+from pytest_eng5.reports.planned import planned_variant
 from pytest_eng5.reports.population import population
 from pytest_eng5.reports.verdict import decide
 
@@ -47,6 +48,8 @@ def evaluate_variant(
     Raises:
         UsageError: A threshold names no known metric or has no bound.
     """
+    if VariantFolder(root).run(1).inventory.exists():
+        return planned_variant(root)
     loaded = [_load(VariantFolder(root).run(k).root, k) for k in range(1, repeats + 1)]
     evidence = [item for item in loaded if isinstance(item, RunEvidence)]
     runs = tuple(item if isinstance(item, RunOutcome) else _run(item, k) for k, item in enumerate(loaded, 1))
@@ -59,6 +62,8 @@ def evaluate_variant(
         problem = "no run can be read"
     verdicts = tuple(_judge(threshold, figures, problem) for threshold in thresholds)
     verdict, reasons = decide(runs, verdicts, expected_codes, problem if judging else None)
+    if mode in QUIET_MODES and verdict is Outcome.PASS:
+        verdict = Outcome.DONE
     return VariantOutcome(
         scenario=evidence[0].plan.scenario if evidence else root.parent.name,
         variant=evidence[0].plan.variant if evidence else root.name,

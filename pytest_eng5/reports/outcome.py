@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_eng5.alignment import AlignmentMetrics, MetricValue
 from pytest_eng5.checks import Ledger
-from pytest_eng5.evidence import Finding, RunEnding, RunPlan
+from pytest_eng5.evidence import Finding, InventorySnapshot, RunEnding, RunPlan
 from pytest_eng5.gates import METRICS, Verdict
 from pytest_eng5.gates.vacuity import vacuous
 
@@ -19,8 +19,9 @@ __all__ = ["NOTHING", "Outcome", "RunOutcome", "VariantOutcome"]
 
 
 class Outcome(StrEnum):
-    """Verdict over a variant, best to worst."""
+    """Verdict over a variant, best to worst; ``DONE`` where a mode judges nothing and nothing went wrong."""
 
+    DONE = "DONE"
     PASS = "PASS"
     UNDECIDED = "UNDECIDED"
     FAIL = "FAIL"
@@ -32,10 +33,19 @@ class Outcome(StrEnum):
         order = list(cls)
         return max(outcomes, key=order.index, default=cls.PASS)
 
+    @property
+    def exit_code(self) -> int:
+        """The command line's exit code: 0 pass, 1 fail, 3 undecided, 4 infrastructure."""
+        codes = {Outcome.FAIL: 1, Outcome.UNDECIDED: 3, Outcome.ERROR: 4}
+        return codes.get(self, 0)
+
 
 NOTHING = Ledger(planned=0, succeeded=0, failed=0, unreadable=0, missing=0, unexpected=0)
 """The ledger of a run that makes no comparisons, or that cannot be read."""
 
+
+QUIET_MODES = frozenset({"plan", "dry-run"})
+"""Modes in which nothing is compared."""
 
 _OF_THE_ORDER = ("kendall_tau", "kendall_tau_a", "ssr")
 
@@ -114,6 +124,7 @@ class VariantOutcome:
         verdict: The worst of runs, findings and thresholds.
         reasons: Why the verdict is not PASS, one sentence each.
         expected_codes: Finding codes that must appear, for a negative test.
+        snapshot: Of mode ``plan``, whose folder holds no run.
     """
 
     scenario: str
@@ -127,6 +138,22 @@ class VariantOutcome:
     reasons: tuple[str, ...] = ()
     not_computed: str | None = None
     expected_codes: frozenset[str] | None = None
+    snapshot: InventorySnapshot | None = None
+
+    @property
+    def judging(self) -> bool:
+        """Whether comparisons are made in this mode, so that there is something to judge."""
+        return self.mode not in QUIET_MODES
+
+    @property
+    def essay_counts(self) -> tuple[int, int] | None:
+        """Anchors and students that were looked at, if that is known."""
+        if self.snapshot is not None:
+            return len(self.snapshot.of_role("anchor")), len(self.snapshot.of_role("student"))
+        if self.plan is None:
+            return None
+        anchors = sum(essay.is_anchor for essay in self.plan.essays)
+        return anchors, len(self.plan.essays) - anchors
 
     @property
     def metrics(self) -> dict[str, MetricValue]:

@@ -40,7 +40,9 @@ class SummaryVariant(_Part):
     """One variant."""
 
     variant: str
-    verdict: Literal["PASS", "FAIL", "UNDECIDED", "ERROR"]
+    verdict: Literal["PASS", "FAIL", "UNDECIDED", "ERROR", "DONE"] = Field(
+        description="DONE: the mode judges nothing and nothing went wrong"
+    )
     metrics: dict[str, SummaryMetric]
     comparisons: int = Field(ge=0, description="Comparisons that succeeded, all runs together")
     cost_usd: float | None = Field(description="As reported in the callbacks; null if not known")
@@ -57,7 +59,7 @@ class SummaryScenario(_Part):
 class Summary(_Part):
     """The whole document."""
 
-    schema_version: str = Field(default="1.0.0", pattern=r"^1\.\d+\.\d+$")
+    schema_version: str = Field(default="1.1.0", pattern=r"^1\.\d+\.\d+$")
     session: str
     scenarios: tuple[SummaryScenario, ...]
 

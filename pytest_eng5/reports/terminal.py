@@ -19,13 +19,15 @@ def terminal_table(outcomes: Sequence[VariantOutcome]) -> list[str]:
     """Aligned lines without colour, variants below the name of their scenario.
 
     ``compared`` is succeeded of planned comparisons; ``n/a`` stands for what is not known. Names longer than
-    22 characters are cut. The verdict is the last word of its line.
+    22 characters are cut. The verdict is the last word of its line. A mode that judges nothing has words in
+    place of figures, and there is no head if there is no other.
     """
     if not outcomes:
         return []
-    rows = [_row(outcome) for outcome in outcomes]
-    widths = [max(len(row[column]) for row in (HEAD, *rows)) for column in range(len(HEAD))]
-    lines = [f"  {_line(HEAD, widths)}"]
+    rows = [_row(outcome) if outcome.judging else _words(outcome) for outcome in outcomes]
+    widths = _widths(rows)
+    judging = any(outcome.judging for outcome in outcomes)
+    lines = [f"  {_line(HEAD, widths)}"] if judging else []
     scenario: str | None = None
     order = list(dict.fromkeys(outcome.scenario for outcome in outcomes))
     pairs = zip(outcomes, rows, strict=True)
@@ -37,15 +39,48 @@ def terminal_table(outcomes: Sequence[VariantOutcome]) -> list[str]:
     return lines
 
 
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Widths of all columns; where words stand in place of figures, the last figure makes room for them."""
+    judged = [row for row in rows if len(row) == len(HEAD)]
+    full = [HEAD, *judged] if judged else []
+    widths = [max((len(row[column]) for row in full), default=0) for column in range(len(HEAD))]
+    widths[0] = max(len(row[0]) for row in (*full, *rows))
+    missing = max((len(row[1]) for row in rows if len(row) == 3), default=0) - _middle(widths)
+    widths[-2] += max(missing, 0)
+    return widths
+
+
+def _middle(widths: Sequence[int]) -> int:
+    return sum(widths[1:-1]) + 2 * (len(widths) - 3)
+
+
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    if len(row) == 3:
+        return "  ".join((row[0].ljust(widths[0]), row[1].ljust(_middle(widths)), row[2]))
     cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:-1], widths[1:-1], strict=True))]
     return "  ".join((*cells, row[-1])).rstrip()
 
 
+def _words(outcome: VariantOutcome) -> tuple[str, str, str]:
+    """Name, what was done, verdict."""
+    counts = outcome.essay_counts
+    essays = " of {} and {}".format(*map(_count, counts, ("anchor", "student"))) if counts else ""
+    return _name(outcome), f"{outcome.mode}{essays}, nothing judged", outcome.verdict.value
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _name(outcome: VariantOutcome) -> str:
+    name = one_line(outcome.variant)
+    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 2]}.."
+
+
 def _row(outcome: VariantOutcome) -> tuple[str, ...]:
-    name, ledger = one_line(outcome.variant), outcome.ledger
+    ledger = outcome.ledger
     return (
-        name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 2]}..",
+        _name(outcome),
         _tau(outcome),
         _figure(outcome, "direct_inversions"),
         _figure(outcome, "zero_win_anchors"),

@@ -8,20 +8,41 @@ from pytest_eng5.runner.claims import Claim, Claims
 from pytest_eng5.runner.composition import compose_plan, compose_request, qualities, simulation
 from pytest_eng5.runner.errors import InputError, LiveRunRefused, PipelineDied, RunnerError, TextError
 from pytest_eng5.runner.execution import perform_run
-from pytest_eng5.runner.handlers import HANDLER_MAP, AnchorAlignHandler, ModeHandlerProtocol, exit_code
-from pytest_eng5.runner.inventory import Essay, Inventory, read_inventory, read_source
+from pytest_eng5.runner.handlers import (
+    HANDLER_MAP,
+    AnchorAlignHandler,
+    DryRunHandler,
+    ModeHandlerProtocol,
+    PlanHandler,
+    exit_code,
+    require_essays,
+)
+from pytest_eng5.runner.inventory import Essay, Inventory, read_inputs, read_inventory, read_source
+from pytest_eng5.runner.offline import perform_offline
 from pytest_eng5.runner.pipeline_process import PipelineUrls, ReferencePipeline
+from pytest_eng5.runner.planning import compose_snapshot
 from pytest_eng5.runner.resources import Finalise, Resources, open_resources
-from pytest_eng5.runner.settings import Environment, RunnerPaths, RunnerSettings, RunSpec, deadlines_for
+from pytest_eng5.runner.settings import (
+    OFFLINE,
+    OFFLINE_MODES,
+    Environment,
+    RunnerPaths,
+    RunnerSettings,
+    RunSpec,
+    deadlines_for,
+)
 from pytest_eng5.runner.texts import EssayText, extract_text
 
 __all__ = [
     "HANDLER_MAP",
+    "OFFLINE",
+    "OFFLINE_MODES",
     "AnchorAlignHandler",
     "Campaign",
     "Capacity",
     "Claim",
     "Claims",
+    "DryRunHandler",
     "Environment",
     "Essay",
     "EssayText",
@@ -32,6 +53,7 @@ __all__ = [
     "ModeHandlerProtocol",
     "PipelineDied",
     "PipelineUrls",
+    "PlanHandler",
     "ReferencePipeline",
     "Resources",
     "RunSpec",
@@ -43,14 +65,18 @@ __all__ = [
     "comparison_shortages",
     "compose_plan",
     "compose_request",
+    "compose_snapshot",
     "deadlines_for",
     "essay_shortages",
     "exit_code",
     "extract_text",
     "open_resources",
+    "perform_offline",
     "perform_run",
     "qualities",
+    "read_inputs",
     "read_inventory",
     "read_source",
+    "require_essays",
     "simulation",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from pytest_eng5.evidence import EndReason, RunEnding
 from pytest_eng5.runner.claims import Claim
 from pytest_eng5.runner.errors import RunnerError
 from pytest_eng5.runner.handlers import HANDLER_MAP
-from pytest_eng5.runner.inventory import read_inventory
+from pytest_eng5.runner.inventory import read_inputs
 from pytest_eng5.runner.resources import Finalise, Resources, open_resources
 from pytest_eng5.runner.settings import Environment, RunnerSettings, RunSpec
 
@@ -35,6 +35,8 @@ class Campaign:
         group_id: Kafka group under which this process commits what it has captured.
         concurrency: Runs at once.
         budget_usd: Ceiling for all runs together.
+        sender: ``user_id``, ``org_id`` and ``batch_label`` of all requests, where they are not the defaults
+            of `RunnerSettings`.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class Campaign:
         group_id: str,
         concurrency: int = 8,
         budget_usd: float | None = None,
+        sender: Mapping[str, str | None] | None = None,
     ) -> None:
         self.environment = environment
         self.session = session
         self._finalise = finalise
         self._group_id = group_id
         self._budget_usd = budget_usd
+        self._sender: dict[str, Any] = dict(sender or {})
         self._spent_usd = 0.0
         self._loop = asyncio.new_event_loop()
         self._slots = asyncio.Semaphore(concurrency)
@@ -132,13 +136,14 @@ class Campaign:
             assert self._resources is not None
             if self._budget_usd is not None and self._spent_usd > self._budget_usd:
                 return _over_budget(self._spent_usd, self._budget_usd)
-            inventory = await asyncio.to_thread(read_inventory, spec.variant.inputs_dir)
+            inventory = await asyncio.to_thread(read_inputs, spec.variant.mode, spec.variant.inputs_dir)
             settings = RunnerSettings(
                 spec,
                 self.environment,
                 self._finalise,
                 budget_usd=self._ceiling(spec),
                 session_budget_usd=self._budget_usd,
+                **self._sender,
             )
             handler = HANDLER_MAP[spec.variant.mode]()
             paths = spec.paths(self.session)

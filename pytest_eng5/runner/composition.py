@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from pytest_eng5.contracts import (
 from pytest_eng5.evidence import PlannedEssay, RunPlan, SourceText
 from pytest_eng5.runner.inventory import Inventory, read_source
 from pytest_eng5.runner.settings import RunnerSettings, deadlines_for
-from pytest_eng5.scenario import Variant
+from pytest_eng5.scenario import STUDENT_FOLDER, Variant
 
 __all__ = ["SOURCE_SERVICE", "compose_plan", "compose_request", "qualities", "simulation"]
 
@@ -62,7 +62,8 @@ def compose_plan(settings: RunnerSettings, inventory: Inventory) -> RunPlan:
         InputError: A prompt or rubric file vanished or became empty since collection.
     """
     variant, batch_id = settings.spec.variant, str(uuid4())
-    planned = variant.planned_comparisons(len(inventory.anchors))
+    essays = tuple(_planned(batch_id, variant.mode, inventory))
+    planned = variant.planned_comparisons(len(essays))
     deadlines = deadlines_for(variant, planned)
     scale = scale_of({essay.grade for essay in inventory.anchors if essay.grade})
     return RunPlan(
@@ -92,19 +93,25 @@ def compose_plan(settings: RunnerSettings, inventory: Inventory) -> RunPlan:
         rubric=_source(variant.rubric, variant),
         instructions=inventory.instructions,
         prompt_reference=inventory.prompt,
-        essays=tuple(
-            PlannedEssay(
-                essay_id=wire_essay_id(batch_id, essay.local_id),
-                local_id=essay.local_id,
-                file_name=essay.path.name,
-                source_path=essay.path.relative_to(inventory.root).as_posix(),
-                checksum=essay.checksum,
-                grade=essay.grade,
-            )
-            for essay in inventory.anchors
-        ),
+        essays=essays,
         resolved_scenario=variant.to_dict() | {"python": platform.python_version()},
     )
+
+
+def _planned(batch_id: str, mode: str, inventory: Inventory) -> Iterator[PlannedEssay]:
+    """The essays of a run; ids on the wire differ even if a student's own id is that of an anchor."""
+    anchors = [(essay, essay.local_id, True) for essay in inventory.anchors]
+    students = [(essay, f"{STUDENT_FOLDER}/{essay.local_id}", False) for essay in inventory.students]
+    for essay, identity, is_anchor in anchors if mode == "anchor-align-test" else (*anchors, *students):
+        yield PlannedEssay(
+            essay_id=wire_essay_id(batch_id, identity),
+            local_id=essay.local_id,
+            file_name=essay.path.name,
+            source_path=essay.path.relative_to(inventory.root).as_posix(),
+            checksum=essay.checksum,
+            grade=essay.grade,
+            is_anchor=is_anchor,
+        )
 
 
 def _overrides(plan: RunPlan, variant: Variant) -> LLMConfigOverrides:
@@ -169,7 +176,7 @@ def compose_request(
         data=request,
         metadata={
             "runner_mode": plan.mode,
-            "batch_label": f"{plan.scenario}.{plan.variant}.{plan.repeat}",
+            "batch_label": settings.batch_label or f"{plan.scenario}.{plan.variant}.{plan.repeat}",
             "max_comparisons": plan.planned_comparisons,
         },
     )

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-from pytest_eng5.evidence import EndReason, RunEnding
+from pytest_eng5.contracts import utc_now
+from pytest_eng5.evidence import (
+    EndReason,
+    RunEnding,
+    read_findings,
+    write_manifest,
+    write_plan,
+    write_snapshot,
+)
+from pytest_eng5.runner.capacity import Capacity, essay_shortages
+from pytest_eng5.runner.composition import compose_plan
+from pytest_eng5.runner.errors import InputError
 from pytest_eng5.runner.execution import perform_run
 from pytest_eng5.runner.inventory import Inventory
+from pytest_eng5.runner.planning import compose_snapshot
 from pytest_eng5.runner.resources import Resources, open_resources
 from pytest_eng5.runner.settings import RunnerPaths, RunnerSettings
+from pytest_eng5.scenario import Location, Problem
 
-__all__ = ["HANDLER_MAP", "AnchorAlignHandler", "ModeHandlerProtocol", "exit_code"]
+__all__ = [
+    "HANDLER_MAP",
+    "AnchorAlignHandler",
+    "DryRunHandler",
+    "ModeHandlerProtocol",
+    "PlanHandler",
+    "exit_code",
+    "require_essays",
+]
 
 
 @runtime_checkable
@@ -19,7 +41,11 @@ class ModeHandlerProtocol(Protocol):
     """What a mode does; instantiated without arguments."""
 
     def execute(self, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths) -> int:
-        """Perform one run from beginning to end and return the command line's exit code."""
+        """Perform one run from beginning to end and return the command line's exit code.
+
+        Raises:
+            InputError: There are not enough essays for the mode.
+        """
         ...
 
     async def perform(
@@ -36,6 +62,73 @@ def exit_code(ending: RunEnding) -> int:
     return 1 if ending.reason is EndReason.PIPELINE_FAILED else 4
 
 
+def _nothing_published(started_at: datetime, detail: str) -> RunEnding:
+    """The ending of a run that touched nothing but its folder."""
+    return RunEnding(
+        reason=EndReason.COMPLETED,
+        detail=detail,
+        started_at=started_at,
+        ended_at=utc_now(),
+        published=False,
+    )
+
+
+class PlanHandler:
+    """Inventory and validation snapshot; no network, no Kafka."""
+
+    def execute(self, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths) -> int:
+        """Write ``inventory.json``; 0 if a run could be started, 1 if not."""
+        snapshot = compose_snapshot(settings, inventory)
+        write_snapshot(paths.run.inventory, snapshot)
+        write_manifest(paths.run.root, paths.run.manifest)
+        return 0 if snapshot.valid else 1
+
+    async def perform(
+        self, resources: Resources, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths
+    ) -> tuple[RunEnding, float]:
+        """The same inside a campaign; whether the plan is valid stands in the snapshot."""
+        started = utc_now()
+        await asyncio.to_thread(self.execute, settings, inventory, paths)
+        return _nothing_published(started, "planned: nothing was uploaded or published"), 0.0
+
+
+class DryRunHandler:
+    """A stub of the artefact, without comparisons, written and checked as that of a run; nothing leaves."""
+
+    def execute(self, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths) -> int:
+        """Write plan, schema, artefact, findings and manifest; 1 if the artefact breaks its schema."""
+        self._write(settings, inventory, paths)
+        found = read_findings(paths.run.findings)
+        return 1 if any(finding.severity == "error" for finding in found) else 0
+
+    async def perform(
+        self, resources: Resources, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths
+    ) -> tuple[RunEnding, float]:
+        """The same inside a campaign."""
+        return await asyncio.to_thread(self._write, settings, inventory, paths), 0.0
+
+    def _write(self, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths) -> RunEnding:
+        started = utc_now()
+        require_essays(settings.spec.variant.mode, inventory)
+        write_plan(paths.run.plan, compose_plan(settings, inventory))
+        ending = _nothing_published(started, "dry run: nothing was uploaded or published")
+        settings.finalise(paths.run.root, ending)
+        return ending
+
+
+def require_essays(mode: str, inventory: Inventory) -> None:
+    """Refuse inputs that hold too few essays for a mode.
+
+    Raises:
+        InputError: One problem per shortage.
+    """
+    capacity = Capacity(len(inventory.anchors), len(inventory.students))
+    shortages = essay_shortages(mode, capacity)
+    if shortages:
+        place = Location(inventory.root)
+        raise InputError(tuple(Problem(place, short.message, short.fix) for short in shortages))
+
+
 class AnchorAlignHandler:
     """Anchors compared with each other as if they were students, without an assignment (GUEST flow).
 
@@ -44,6 +137,7 @@ class AnchorAlignHandler:
 
     def execute(self, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths) -> int:
         """Perform one run with connections of its own."""
+        require_essays(settings.spec.variant.mode, inventory)
 
         async def alone() -> RunEnding:
             group_id = f"pytest-eng5-{paths.session.name}"
@@ -66,5 +160,9 @@ class AnchorAlignHandler:
             settings.assignment_id = assignment_id
 
 
-HANDLER_MAP: dict[str, type[ModeHandlerProtocol]] = {"anchor-align-test": AnchorAlignHandler}
+HANDLER_MAP: dict[str, type[ModeHandlerProtocol]] = {
+    "plan": PlanHandler,
+    "dry-run": DryRunHandler,
+    "anchor-align-test": AnchorAlignHandler,
+}
 """The handler of each mode."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -23,8 +23,9 @@ from pytest_eng5.scenario import (
     read_anchors,
     read_students,
 )
+from pytest_eng5.scenario.anchors import ANCHOR_TABLES
 
-__all__ = ["Essay", "Inventory", "read_inventory", "read_source"]
+__all__ = ["Essay", "Inventory", "read_inputs", "read_inventory", "read_source"]
 
 _T = TypeVar("_T")
 
@@ -54,6 +55,7 @@ class Inventory:
         anchors: Essays with an expert grade; empty if they were not asked for.
         students: Essays to be graded; empty if they were not asked for.
         notices: Lock files and hidden files, which were passed over, each with what to do if that is wrong.
+        problems: Why it cannot be used; empty unless it was asked for with all its problems.
     """
 
     root: Path
@@ -62,6 +64,7 @@ class Inventory:
     prompt: SourceText | None = None
     students: tuple[Essay, ...] = ()
     notices: tuple[Problem, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 class _Reading:
@@ -90,9 +93,12 @@ class _Reading:
             return ()
         self.notices += files.passed_over
         texts = {path: self.attempt(partial(_text, path, "essay")) for path in files.paths}
-        return tuple(
-            _essay(entry, text) for entry in found or () if (text := texts.get(entry.path)) is not None
-        )
+        readable = {path: text for path, text in texts.items() if text is not None}
+        if found is None:  # ids and grades are in doubt; the texts are still there
+            return tuple(
+                Essay(path.stem, path, t.text, None, t.source_sha256) for path, t in readable.items()
+            )
+        return tuple(_essay(entry, readable[entry.path]) for entry in found if entry.path in readable)
 
     def source(self, name: str) -> SourceText | None:
         """Read a text that a folder may have or not."""
@@ -104,13 +110,31 @@ class _Reading:
         )
 
 
-def read_inventory(inputs: Path, *, anchors: bool = True, students: bool = False) -> Inventory:
+def read_inputs(mode: str, inputs: Path) -> Inventory:
+    """Read of an inputs folder what a mode needs.
+
+    ``plan`` looks at whatever essays there are and keeps the problems, to tell them.
+
+    Raises:
+        InputError: See `read_inventory`; not in mode ``plan``.
+    """
+    if mode == "plan":
+        anchors = any((inputs / name).exists() for name in (ANCHOR_FOLDER, *ANCHOR_TABLES))
+        students = (inputs / STUDENT_FOLDER).exists()
+        return read_inventory(inputs, anchors=anchors, students=students, refuse=False)
+    return read_inventory(inputs, students=mode != "anchor-align-test")
+
+
+def read_inventory(
+    inputs: Path, *, anchors: bool = True, students: bool = False, refuse: bool = True
+) -> Inventory:
     """Read an inputs folder.
 
     Args:
         inputs: The folder.
         anchors: Read the folder ``anchors/`` and its table.
         students: Read the folder ``students/``.
+        refuse: Raise if there is any problem, rather than return the problems with what could be read.
 
     Raises:
         InputError: Essays are missing, ambiguous, ungraded or empty, or a file cannot be read; it holds
@@ -125,9 +149,10 @@ def read_inventory(inputs: Path, *, anchors: bool = True, students: bool = False
         prompt=reading.source("prompt.md"),
         notices=tuple(reading.notices),
     )
-    if reading.problems:
-        raise InputError(tuple(dict.fromkeys(reading.problems)))
-    return inventory
+    problems = tuple(dict.fromkeys(reading.problems))
+    if problems and refuse:
+        raise InputError(problems)
+    return replace(inventory, problems=problems)
 
 
 def read_source(path: Path, relative_to: Path) -> SourceText:

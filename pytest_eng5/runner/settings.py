@@ -11,7 +11,15 @@ from pytest_eng5.capture import Deadlines
 from pytest_eng5.evidence import RunEnding, RunFolder, VariantFolder
 from pytest_eng5.scenario import Variant
 
-__all__ = ["Environment", "RunSpec", "RunnerPaths", "RunnerSettings", "deadlines_for"]
+__all__ = [
+    "OFFLINE",
+    "OFFLINE_MODES",
+    "Environment",
+    "RunSpec",
+    "RunnerPaths",
+    "RunnerSettings",
+    "deadlines_for",
+]
 
 _BASE_SECONDS = 120.0
 _SECONDS_PER_COMPARISON = 5.0
@@ -36,6 +44,13 @@ class Environment:
     live: bool = False
 
 
+OFFLINE_MODES = frozenset({"plan", "dry-run"})
+"""Modes that reach no broker and no service."""
+
+OFFLINE = Environment(client_arguments={}, content_url="", reference_pipeline=False)
+"""The surroundings of a run in such a mode."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunnerPaths:
     """Where a run writes."""
@@ -50,12 +65,19 @@ class RunSpec:
     """One run to be performed: a variant and which of its repeats, counted from 1.
 
     ``folder`` names the variant's folder; it differs from the variant's id only when a Python test overrides
-    keys, so that each combination has evidence of its own.
+    keys, so that each combination has evidence of its own. ``planned_mode`` is the mode that a plan is made
+    for, if that is another than the variant's.
     """
 
     variant: Variant
     repeat: int = 1
     folder: str = ""
+    planned_mode: str | None = None
+
+    @property
+    def offline(self) -> bool:
+        """Whether the run needs neither broker nor pipeline."""
+        return self.variant.mode in OFFLINE_MODES
 
     @property
     def key(self) -> str:
@@ -73,7 +95,8 @@ class RunnerSettings:
     """Everything a mode needs to know about a run besides its inputs and paths.
 
     ``finalise`` is called in a worker thread with the run folder and the ending when the logs are closed; it
-    writes artefact, findings and manifest.
+    writes artefact, findings and manifest. ``batch_label`` is for humans only; by default it names scenario,
+    variant and repeat.
     """
 
     spec: RunSpec
@@ -84,6 +107,7 @@ class RunnerSettings:
     user_id: str = "pytest-eng5"
     org_id: str | None = None
     assignment_id: str | None = None
+    batch_label: str | None = None
 
 
 def deadlines_for(variant: Variant, planned: int) -> Deadlines:

@@ -25,7 +25,7 @@ def build_variant(scenario: str, settings: MappingNode, location: Location, file
         id=keys.id,
         location=location,
         mode=keys.mode or DEFAULT_MODE,
-        inputs_dir=files.inputs_dir(_scalar(settings, "inputs")),
+        inputs_dir=files.inputs_dir(_scalar(settings, "inputs"), keys.mode or DEFAULT_MODE),
         judge=_judge(keys.judge),
         timeout=Timeout(**_given(keys.timeout)),
         comparisons_max=keys.comparisons.max if keys.comparisons else None,

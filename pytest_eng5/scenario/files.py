@@ -10,6 +10,7 @@ from pathlib import Path
 from pytest_eng5.scenario.anchors import Anchor, read_anchors
 from pytest_eng5.scenario.errors import Problem, ScenarioError, shown_path
 from pytest_eng5.scenario.nodes import Scalar
+from pytest_eng5.scenario.students import read_students
 from pytest_eng5.scenario.textfile import read_text, reason_of
 
 __all__ = ["NamedFiles", "near_names"]
@@ -30,7 +31,7 @@ class NamedFiles:
     folder: Path
     problems: list[Problem] = field(default_factory=list)
     _texts: dict[Path, str | None] = field(default_factory=dict)
-    _inputs: dict[Path, str | None] = field(default_factory=dict)
+    _inputs: dict[tuple[Path, str], str | None] = field(default_factory=dict)
 
     def text_file(self, node: Scalar, what: str) -> Path:
         """Return the path of a text file (``what`` says its role); note a problem if it cannot be used."""
@@ -43,32 +44,50 @@ class NamedFiles:
             self.problems.append(Problem(node.location, f"{what} {shown_path(path)} {complaint}", hint))
         return path
 
-    def inputs_dir(self, node: Scalar) -> Path:
-        """Return the path of the inputs folder; note a problem if it or its anchors cannot be used."""
+    def inputs_dir(self, node: Scalar, mode: str) -> Path:
+        """Return the path of the inputs folder; note a problem if it, or an essay in it, cannot be used.
+
+        What is wrong with essays is for mode ``plan`` itself to say.
+        """
         path = self._path(node)
         if not _is_dir(path):
             what = "is not a folder" if os.path.lexists(path) else "does not exist"
             message = f"the inputs folder {shown_path(path)} {what}"
             self.problems.append(Problem(node.location, message, near_names(path)))
             return path
-        if path not in self._inputs:
-            self._inputs[path] = self._anchor_complaint(path)
-        complaint = self._inputs[path]
+        if mode == "plan":
+            return path
+        if mode == "dry-run":
+            self._complain_of_students(node, path)
+        if (path, mode) not in self._inputs:
+            self._inputs[path, mode] = self._anchor_complaint(path, 1 if mode == "dry-run" else _MIN_ANCHORS)
+        complaint = self._inputs[path, mode]
         if complaint:
             self.problems.append(Problem(node.location, complaint, "add essays to its folder anchors/"))
         return path
 
-    def _anchor_complaint(self, path: Path) -> str | None:
+    def _complain_of_students(self, node: Scalar, path: Path) -> None:
+        try:
+            students = read_students(path)
+        except ScenarioError as error:
+            self.problems.extend(error.problems)
+            return
+        if not students:
+            message = f"the inputs folder {shown_path(path)} holds no students' essays"
+            self.problems.append(Problem(node.location, message, "add essays to its folder students/"))
+
+    def _anchor_complaint(self, path: Path, least: int) -> str | None:
         anchors: tuple[Anchor, ...]
         try:
             anchors = read_anchors(path)
         except ScenarioError as error:
             self.problems.extend(error.problems)
             return None
-        if len(anchors) >= _MIN_ANCHORS:
+        if len(anchors) >= least:
             return None
         held = "one anchor" if anchors else "no anchors"
-        return f"the inputs folder {shown_path(path)} holds {held}; a comparison needs {_MIN_ANCHORS}"
+        needed = "a comparison needs" if least == _MIN_ANCHORS else "an artefact needs"
+        return f"the inputs folder {shown_path(path)} holds {held}; {needed} {least}"
 
     def _path(self, node: Scalar) -> Path:
         return Path(os.path.normpath(self.folder / node.text))

@@ -23,8 +23,6 @@ class NotYet:
 
 
 NOT_YET: tuple[NotYet, ...] = (
-    NotYet("mode", "plan", "use mode: anchor-align-test"),
-    NotYet("mode", "dry-run", "use mode: anchor-align-test"),
     NotYet("mode", "execute", "use mode: anchor-align-test"),
     NotYet("faults"),
     NotYet("compare"),

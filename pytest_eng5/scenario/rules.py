@@ -11,6 +11,7 @@ __all__ = ["rule_problems"]
 
 _EXECUTE_NEEDS = ("assignment_id", "course_id")
 _EXECUTE_ONLY = (*_EXECUTE_NEEDS, "expected_grade_scale")
+_JUDGING = ("execute", "anchor-align-test")
 
 
 def rule_problems(settings: MappingNode, mode: str, file_start: Location) -> Iterator[Problem]:
@@ -23,6 +24,8 @@ def rule_problems(settings: MappingNode, mode: str, file_start: Location) -> Ite
             "write 'inputs: folder', here or in each variant",
         )
     yield from _mode_problems(settings, mode)
+    if mode not in _JUDGING:
+        yield from _judging_problems(settings, mode)
     yield from _threshold_problems(settings)
 
 
@@ -38,6 +41,22 @@ def _mode_problems(settings: MappingNode, mode: str) -> Iterator[Problem]:
         if settings.get(key) is not None:
             message = f"{key!r} belongs to mode execute, but the mode is {mode}"
             yield Problem(settings.location_of(key), message, "remove it")
+
+
+def _judging_problems(settings: MappingNode, mode: str) -> Iterator[Problem]:
+    """Yield what is of no use in a mode that compares nothing: gates and findings that cannot come about."""
+    thresholds = settings.get("thresholds")
+    for metric, entry in thresholds if isinstance(thresholds, MappingNode) else ():
+        if not (isinstance(entry.node, Scalar) and entry.node.value is None):
+            message = f"mode {mode} compares nothing, so the threshold {metric!r} would never be judged"
+            yield Problem(entry.location, message, f"remove it, or use mode: {_JUDGING[-1]}")
+    if settings.get("expect") is not None:
+        message = f"mode {mode} publishes nothing, so no findings can be expected"
+        yield Problem(settings.location_of("expect"), message, "remove the key 'expect'")
+    repeats = settings.get("repeats")
+    if isinstance(repeats, Scalar) and repeats.value != 1:
+        message = f"mode {mode} gives the same again, so it cannot be repeated"
+        yield Problem(settings.location_of("repeats"), message, "remove the key 'repeats'")
 
 
 def _threshold_problems(settings: MappingNode) -> Iterator[Problem]:

@@ -136,6 +136,11 @@ class Variant:
     course_id: str | None = None
     expected_grade_scale: str | None = None
 
+    @property
+    def expected_codes(self) -> frozenset[str] | None:
+        """Finding codes that a negative test expects; ``None`` if it is none."""
+        return frozenset(self.expect.findings) if self.expect else None
+
     def planned_comparisons(self, n_essays: int) -> int:
         """Return how many comparisons a run over ``n_essays`` essays makes."""
         if self.comparisons_max is not None:

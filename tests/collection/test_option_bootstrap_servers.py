@@ -65,7 +65,7 @@ def test_external_without_servers_is_an_error_that_says_how_to_give_them(project
 
 
 def test_an_external_stack_without_any_address_is_the_local_one(project: Any) -> None:
-    from pytest_eng5.collection.connections import broker_options, external_urls
+    from pytest_eng5.runner.connections import broker_options, external_urls
 
     options = project.options("--eng5-broker", "external", "--eng5-pipeline", "external")
     assert broker_options(options).bootstrap_servers == "localhost:9093"
@@ -85,7 +85,7 @@ def test_an_external_stack_without_any_address_is_the_local_one(project: Any) ->
     ],
 )
 def test_a_local_service_never_vouches_for_a_pipeline_elsewhere(project: Any, given: tuple[str, str]) -> None:
-    from pytest_eng5.collection.connections import external_urls
+    from pytest_eng5.runner.connections import external_urls
 
     content = ("--eng5-content-url", "http://content.example/v1/content")
     options = project.options("--eng5-broker", "external", "--eng5-pipeline", "external", *given, *content)

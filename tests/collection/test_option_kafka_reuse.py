@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_eng5.collection.connections import topic_prefix
-from pytest_eng5.collection.identity import SessionIdentity
+from pytest_eng5.runner.connections import topic_prefix
+from pytest_eng5.sessions import SessionIdentity
 
 
 def test_off_by_default(project: Any) -> None:

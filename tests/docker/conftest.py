@@ -169,7 +169,7 @@ def session(tmp_path: Path) -> Iterator[Callable[..., Session]]:
 
     def start(*arguments: str, environment: dict[str, str] | None = None) -> Session:
         folder = tmp_path / f"session-{len(started)}"
-        shutil.copytree(ROOT / "scenarios", folder / "scenarios", ignore=shutil.ignore_patterns("students"))
+        shutil.copytree(ROOT / "scenarios", folder / "scenarios")
         (folder / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
         words = [sys.executable, "-m", "pytest", "scenarios", "-p", "no:cacheprovider", "-p", "no:randomly"]
         clean = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}

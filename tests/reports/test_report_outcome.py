@@ -64,8 +64,16 @@ def variant(*runs: RunOutcome, **more: Any) -> VariantOutcome:
 
 @given(st.lists(st.sampled_from(list(Outcome))))
 def test_the_worst_is_error_then_fail_then_undecided(outcomes: list[Outcome]) -> None:
-    expected = next((o for o in ("ERROR", "FAIL", "UNDECIDED") if o in outcomes), "PASS")
+    order = ("ERROR", "FAIL", "UNDECIDED", "PASS", "DONE")
+    expected = next((o for o in order if o in outcomes), "PASS")
     assert Outcome.worst(outcomes) == expected
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status"), [("DONE", 0), ("PASS", 0), ("FAIL", 1), ("UNDECIDED", 3), ("ERROR", 4)]
+)
+def test_exit_codes_are_those_of_the_design(verdict: str, status: int) -> None:
+    assert Outcome(verdict).exit_code == status
 
 
 @pytest.mark.parametrize(

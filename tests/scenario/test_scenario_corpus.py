@@ -186,12 +186,12 @@ that starts with a letter or digit, got 'Base line'
     "a mode of the runner that is to come": (
         """\
         scenario: anchors
-        mode: dry-run
+        mode: execute
         inputs: role_models
         variants: [{id: baseline}]
         """,
         """\
-        a.eng5.yaml:2:7: mode: dry-run is not supported yet
+        a.eng5.yaml:2:7: mode: execute is not supported yet
           fix: use mode: anchor-align-test
         """,
     ),

@@ -21,8 +21,7 @@ def all_supported(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("line", "column", "message"),
     [
-        ("mode: plan", 7, "mode: plan is not supported yet"),
-        ("mode: dry-run", 7, "mode: dry-run is not supported yet"),
+        ("mode: execute", 7, "mode: execute is not supported yet"),
         ("mode: 'execute'", 7, "mode: execute is not supported yet"),
         ("faults: [{drop: 1}]", 1, "faults is not supported yet"),
         ("compare: {to: baseline}", 1, "compare is not supported yet"),
@@ -49,7 +48,7 @@ def test_they_are_refused_in_a_variant_too(workspace: Any, minimal: str, line: s
 
 
 def test_they_are_reported_once_however_many_variants_inherit_them(workspace: Any, minimal: str) -> None:
-    error = workspace.error(f"{minimal}  - id: b\n  - id: c\nmode: plan\n")
+    error = workspace.error(f"{minimal}  - id: b\n  - id: c\nmode: execute\n")
     assert len(error.problems) == 1
 
 

@@ -173,7 +173,7 @@ def test_missing_inputs_can_be_given(workspace: Any) -> None:
         ("judge.model=*x", "the value the alias *x has no anchor", "put the value in quotes"),
         ("judge={model: a, model: b}", "the key 'model' is already set", "remove one of the two"),
         ("judge.model=!!int 3", "the tag tag:yaml.org,2002:int is not allowed", "remove it"),
-        ("mode=plan", "mode: plan is not supported yet", "use mode: anchor-align-test"),
+        ("mode=execute", "mode: execute is not supported yet", "use mode: anchor-align-test"),
         ("faults=[1]", "faults is not supported yet", "remove it"),
         ("variants.baseline.mode=execute", "mode: execute is not supported yet", "use mode"),
         ("inputs=", "the key 'inputs' is missing", "write 'inputs: folder'"),

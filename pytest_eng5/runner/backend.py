@@ -20,17 +20,18 @@ from pytest_eng5.brokers import (
     ensure_topics,
 )
 from pytest_eng5.brokers.probe import run_blocking
-from pytest_eng5.collection.connections import (
+from pytest_eng5.contracts import CAPTURED_EVENTS, PIPELINE_EVENTS, ProcessingEvent, topic_names
+from pytest_eng5.errors import Eng5Error, InfrastructureError
+from pytest_eng5.runner.connections import (
+    BackendOptions,
     broker_options,
     external_urls,
     refuse_real_topics,
     topic_prefix,
 )
-from pytest_eng5.collection.identity import SessionIdentity, group_id
-from pytest_eng5.collection.options import Options
-from pytest_eng5.contracts import CAPTURED_EVENTS, PIPELINE_EVENTS, ProcessingEvent, topic_names
-from pytest_eng5.errors import Eng5Error, InfrastructureError
-from pytest_eng5.runner import Environment, PipelineUrls, ReferencePipeline
+from pytest_eng5.runner.pipeline_process import PipelineUrls, ReferencePipeline
+from pytest_eng5.runner.settings import Environment
+from pytest_eng5.sessions import SessionIdentity, group_id
 
 __all__ = ["Backend", "BackendFailed", "open_backend", "shut_down"]
 
@@ -74,7 +75,7 @@ class Backend:
 
 
 def open_backend(
-    options: Options, identity: SessionIdentity, logs: Path, report: Callable[[str], None]
+    options: BackendOptions, identity: SessionIdentity, logs: Path, report: Callable[[str], None]
 ) -> Backend:
     """Start broker and pipeline, or attach to what another process of the session started.
 
@@ -129,7 +130,7 @@ def _remember(backend: Backend) -> dict[str, Any]:
     }
 
 
-def _attach(record: dict[str, Any], options: Options) -> Backend:
+def _attach(record: dict[str, Any], options: BackendOptions) -> Backend:
     if "failed" in record:
         raise BackendFailed(record["failed"])
     broker = attach(record["broker"], broker_options(options))
@@ -139,7 +140,9 @@ def _attach(record: dict[str, Any], options: Options) -> Backend:
     return Backend(broker, pipeline, urls, record["topic_prefix"], options.live)
 
 
-def _start(options: Options, identity: SessionIdentity, logs: Path, report: Callable[[str], None]) -> Backend:
+def _start(
+    options: BackendOptions, identity: SessionIdentity, logs: Path, report: Callable[[str], None]
+) -> Backend:
     refuse_real_topics(options)
     external = options.pipeline_kind == "external"
     urls = external_urls(options) if external else None
@@ -171,7 +174,9 @@ def _start(options: Options, identity: SessionIdentity, logs: Path, report: Call
     return Backend(broker, pipeline, pipeline.urls, prefix, options.live)
 
 
-async def _check_access(connection: BrokerConnection, options: Options, identity: SessionIdentity) -> None:
+async def _check_access(
+    connection: BrokerConnection, options: BackendOptions, identity: SessionIdentity
+) -> None:
     """Whether everything that the session will ask of a broker that is not ours is there and allowed."""
     from pytest_eng5.brokers import check_access
 

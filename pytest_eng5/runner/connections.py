@@ -1,18 +1,18 @@
-"""From the session's options to what a broker and an external pipeline are reached by."""
+"""From a session's options to what a broker and an external pipeline are reached by."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from pytest_eng5.brokers import BrokerOptions
-from pytest_eng5.collection.identity import SessionIdentity
-from pytest_eng5.collection.options import Options
 from pytest_eng5.errors import UsageError
 from pytest_eng5.kafka_config import load_kafka_config
-from pytest_eng5.runner import PipelineUrls
+from pytest_eng5.runner.pipeline_process import PipelineUrls
+from pytest_eng5.sessions import SessionIdentity
 
-__all__ = ["broker_options", "external_urls", "refuse_real_topics", "topic_prefix"]
+__all__ = ["BackendOptions", "broker_options", "external_urls", "refuse_real_topics", "topic_prefix"]
 
 Report = Callable[[str], None]
 
@@ -27,7 +27,75 @@ _LOCAL_URLS = PipelineUrls(
 )
 
 
-def broker_options(options: Options, report: Report = silent, **more: Any) -> BrokerOptions:
+class BackendOptions(Protocol):
+    """What decides broker and pipeline; the options of pytest and of the command line both have it."""
+
+    @property
+    def broker_kind(self) -> str:
+        """``embedded``, ``container`` or ``external``."""
+
+    @property
+    def bootstrap_servers(self) -> str | None:
+        """``host:port`` list of an external broker."""
+
+    @property
+    def kafka_config(self) -> Path | None:
+        """File with its TLS and SASL settings."""
+
+    @property
+    def kafka_home(self) -> Path | None:
+        """An unpacked Apache Kafka for the embedded broker."""
+
+    @property
+    def kafka_log(self) -> Path | None:
+        """File for the log of a broker that is started."""
+
+    @property
+    def kafka_image(self) -> str | None:
+        """Image of the container."""
+
+    @property
+    def kafka_reuse(self) -> bool:
+        """Whether the container outlives the session."""
+
+    @property
+    def create_topics(self) -> bool:
+        """Whether topics may be created on an external broker."""
+
+    @property
+    def partitions(self) -> int:
+        """Partitions of a topic that is created."""
+
+    @property
+    def topic_prefix(self) -> str:
+        """Prefix of all topics."""
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline as it was asked for: ``auto``, ``embedded`` or ``external``."""
+
+    @property
+    def pipeline_kind(self) -> str:
+        """``embedded`` or ``external``."""
+
+    @property
+    def content_url(self) -> str | None:
+        """Content service of an external pipeline."""
+
+    @property
+    def cj_url(self) -> str | None:
+        """CJ service of an external pipeline."""
+
+    @property
+    def llm_url(self) -> str | None:
+        """LLM provider service of an external pipeline."""
+
+    @property
+    def live(self) -> bool:
+        """Whether runs that can cost money are allowed."""
+
+
+def broker_options(options: BackendOptions, report: Report = silent, **more: Any) -> BrokerOptions:
     """What decides the session's broker; secrets are read here and kept in memory only.
 
     Args:
@@ -61,7 +129,7 @@ def broker_options(options: Options, report: Report = silent, **more: Any) -> Br
     )
 
 
-def external_urls(options: Options) -> PipelineUrls:
+def external_urls(options: BackendOptions) -> PipelineUrls:
     """Addresses of an external pipeline.
 
     The local ones are meant only when no address at all was given: were one of them filled in beside given
@@ -81,7 +149,7 @@ def external_urls(options: Options) -> PipelineUrls:
     return PipelineUrls(options.content_url, options.cj_url, options.llm_url)
 
 
-def refuse_real_topics(options: Options) -> None:
+def refuse_real_topics(options: BackendOptions) -> None:
     """The embedded pipeline stays off the real topics of a broker that is not ours.
 
     Raises:
@@ -95,7 +163,7 @@ def refuse_real_topics(options: Options) -> None:
         )
 
 
-def topic_prefix(options: Options, identity: SessionIdentity) -> str:
+def topic_prefix(options: BackendOptions, identity: SessionIdentity) -> str:
     """The prefix of the session's topics and groups.
 
     Sessions that find the same container would otherwise share one consumer group of the CJ service, and each
@@ -107,7 +175,7 @@ def topic_prefix(options: Options, identity: SessionIdentity) -> str:
     return f"{identity.name}." if shared and options.pipeline_kind == "embedded" else ""
 
 
-def _is_local_stack(options: Options) -> bool:
+def _is_local_stack(options: BackendOptions) -> bool:
     """Whether no address was given: then ``docker compose up`` of this project is meant."""
     brokers = options.bootstrap_servers, options.kafka_config
     services = options.content_url, options.cj_url, options.llm_url

@@ -1,0 +1,65 @@
+"""The reports of a whole session: its files, and what a terminal shows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pytest_eng5.evidence import RunFolder, VariantFolder
+from pytest_eng5.reports.alignment_report import write_alignment_report
+from pytest_eng5.reports.inventory import inventory_text
+from pytest_eng5.reports.outcome import VariantOutcome
+from pytest_eng5.reports.summary import write_summary
+from pytest_eng5.reports.terminal import terminal_table
+
+__all__ = ["session_text", "write_session"]
+
+
+def write_session(session: Path, outcomes: Sequence[VariantOutcome]) -> None:
+    """Write an alignment report per variant that was judged and left a folder, and ``summary.json``.
+
+    Args:
+        session: Folder of the session; its name is the session's.
+        outcomes: Variants in the order of the session.
+    """
+    for outcome in outcomes:
+        if outcome.judging and outcome.root.is_dir():
+            write_alignment_report(VariantFolder(outcome.root), outcome)
+    write_summary(session / "summary.json", session.name, outcomes)
+
+
+def session_text(session: Path, outcomes: Sequence[VariantOutcome], *, verbose: bool = False) -> list[str]:
+    """Lines for a terminal: what was found, then why a verdict is no pass, then where everything lies.
+
+    Args:
+        session: Folder of the session.
+        outcomes: Its variants.
+        verbose: Tell what passed, too.
+    """
+    lines: list[str] = []
+    for outcome in outcomes:
+        if outcome.snapshot is not None:
+            lines += [*inventory_text(outcome.snapshot), ""]
+        elif outcome.mode == "dry-run":
+            lines += [*_stub(outcome), ""]
+    judged = [outcome for outcome in outcomes if outcome.judging]
+    lines += terminal_table(judged)
+    for outcome in outcomes:
+        if outcome.snapshot is None:
+            lines += _why(outcome, verbose)
+    return [*lines, f"evidence and reports: {session}"]
+
+
+def _stub(outcome: VariantOutcome) -> Iterator[str]:
+    folder = RunFolder(outcome.runs[0].root)
+    anchors, students = outcome.essay_counts or (0, 0)
+    yield f"dry run of {outcome.scenario} / {outcome.variant}: nothing was uploaded or published"
+    yield f"  stub of the artefact: {folder.artefact(outcome.mode)}"
+    yield f"  its schema: {folder.schema}"
+    yield f"  anchors: {anchors}, students: {students}"
+
+
+def _why(outcome: VariantOutcome, verbose: bool) -> Iterator[str]:
+    told = [verdict.message for verdict in outcome.verdicts if verdict.passed] if verbose else []
+    for text in (*outcome.reasons, *told):
+        yield f"{outcome.variant}: {text}"
