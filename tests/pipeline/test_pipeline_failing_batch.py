@@ -41,7 +41,7 @@ def error_of(run: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
-        ({"request": {"assignment_id": str(uuid4())}}, "INITIALIZATION_FAILED", "not supported yet"),
+        ({"request": {"assignment_id": str(uuid4())}}, "INITIALIZATION_FAILED", "no instructions"),
         ({"overrides": {"provider_override": "openai"}}, "VALIDATION_ERROR", "'openai' is not available"),
         ({"overrides": {"provider_override": "acme"}}, "VALIDATION_ERROR", "/provider_override"),
         ({"overrides": {"reasoning_effort": "extreme"}}, "VALIDATION_ERROR", "/reasoning_effort"),

@@ -33,10 +33,11 @@ __all__ = ["Batch", "Comparison", "Essay", "comparison_budget"]
 
 @dataclass(frozen=True, slots=True)
 class Essay:
-    """One essay to compare."""
+    """One essay to compare; ``grade`` is an anchor's expert grade."""
 
     id: str
-    text: str = ""
+    text: str = field(default="", repr=False)
+    grade: str | None = None
 
     @property
     def is_anchor(self) -> bool:
@@ -91,6 +92,7 @@ class Batch:
     started: float = field(default_factory=time.monotonic)
     trace: dict[str, str] = field(default_factory=lambda: {"traceparent": _traceparent()})
     context: JudgeContext = field(default_factory=JudgeContext)
+    grade_scale: str | None = None
     essays: Sequence[Essay] = ()
     comparisons: dict[UUID, Comparison] = field(default_factory=dict)
     counts: list[int] = field(default_factory=list)

@@ -10,12 +10,16 @@ from typing import Any
 import httpx
 
 from pytest_eng5.pipeline.broker import Broker
+from pytest_eng5.pipeline.cj.admin import admin_routes, anchor_routes
+from pytest_eng5.pipeline.cj.admin_auth import AdminAccess
 from pytest_eng5.pipeline.cj.app import cj_app
+from pytest_eng5.pipeline.cj.assignments import AssignmentStore
 from pytest_eng5.pipeline.cj.clients import ContentClient, ProviderClient
 from pytest_eng5.pipeline.cj.consumer import CJConsumer
 from pytest_eng5.pipeline.cj.scoring import load_choix
 from pytest_eng5.pipeline.cj.service import CJService
 from pytest_eng5.pipeline.cj.workflow import Services
+from pytest_eng5.pipeline.database import Database
 from pytest_eng5.pipeline.http import Readiness
 from pytest_eng5.pipeline.settings import CJSettings
 
@@ -35,6 +39,8 @@ class CJPart:
         llm_url: The LLM provider service, without a path.
         tasks: Where batches run.
         not_ready: Why the process cannot work at the moment.
+        database: The state of the process.
+        access: Who may use the admin API.
     """
 
     def __init__(
@@ -46,19 +52,25 @@ class CJPart:
         llm_url: str,
         tasks: TaskGroup,
         not_ready: Readiness,
+        database: Database,
+        access: AdminAccess,
     ) -> None:
+        assignments = AssignmentStore(database)
+        content = ContentClient(http, content_url, settings)
         services = Services(
             settings=settings,
-            content=ContentClient(http, content_url, settings),
+            content=content,
             provider=ProviderClient(http, llm_url, settings),
             publisher=broker.publisher,
             topic_prefix=broker.options.topic_prefix,
+            assignments=assignments,
         )
         service = CJService(services, tasks)
         consumer = CJConsumer(broker.options, settings.session_timeout_ms)
         self._tasks = tasks
         self._consumer = consumer
-        self.app = cj_app(service, consumer, not_ready)
+        routes = [*admin_routes(assignments, content, access), *anchor_routes(assignments, content)]
+        self.app = cj_app(service, consumer, not_ready, routes)
         self.works: list[tuple[str, Work]] = [("Kafka consumer", lambda: self._run(service))]
 
     async def start(self) -> None:

@@ -10,14 +10,23 @@ from typing import Any
 
 from pytest_eng5.errors import Eng5Error
 from pytest_eng5.pipeline.cj import events
+from pytest_eng5.pipeline.cj.assignments import AssignmentStore
 from pytest_eng5.pipeline.cj.batch import Batch, Comparison, Essay
 from pytest_eng5.pipeline.cj.clients import ContentClient, ProviderClient
 from pytest_eng5.pipeline.cj.decision import Decision, assess, decide
+from pytest_eng5.pipeline.cj.grading import grade_students
 from pytest_eng5.pipeline.cj.matching import MatchingWeights, Pair, coverage_pairs, resampling_pairs
 from pytest_eng5.pipeline.cj.metrics import CJMetrics
-from pytest_eng5.pipeline.cj.preparation import check_request, fetch_essays, judge_context, provider_overrides
+from pytest_eng5.pipeline.cj.preparation import (
+    assignment_of,
+    check_request,
+    fetch_essays,
+    judge_context,
+    provider_overrides,
+)
 from pytest_eng5.pipeline.cj.scoring import bradley_terry, max_score_change, ranking
 from pytest_eng5.pipeline.cj.submission import WaveSender, effective_batching_mode
+from pytest_eng5.pipeline.database import Database
 from pytest_eng5.pipeline.errors import PipelineError, ServiceError
 from pytest_eng5.pipeline.logs import service_logger
 from pytest_eng5.pipeline.publisher import Publisher
@@ -39,6 +48,7 @@ class Services:
     publisher: Publisher
     topic_prefix: str = ""
     metrics: CJMetrics = field(default_factory=CJMetrics)
+    assignments: AssignmentStore = field(default_factory=lambda: AssignmentStore(Database()))
 
 
 class _Ended(Eng5Error):
@@ -104,13 +114,16 @@ class Workflow:
         await self._finalize()
 
     async def _take_essays(self) -> None:
-        batch, content = self._batch, self._services.content
+        batch, content, assignments = self._batch, self._services.content, self._services.assignments
+        assignment = assignment_of(batch.request, assignments)
         named = [Essay(ref.essay_id) for ref in batch.request.essays_for_cj]
         if sum(not essay.is_anchor for essay in named) < 2:
             batch.take_essays(named)
             return
-        batch.context = await judge_context(batch.request, content)
-        batch.take_essays(await fetch_essays(batch, content))
+        if assignment is not None:
+            batch.grade_scale = assignment.grade_scale
+        batch.context = await judge_context(batch.request, content, assignment)
+        batch.take_essays(await fetch_essays(batch.request, content, assignments, assignment))
 
     async def _compare(self) -> None:
         """Waves until the decision table says that the batch is done.
@@ -243,7 +256,10 @@ class Workflow:
         if batch.submitted and batch.theta is None:
             await self._score()
         theta = [0.0] * len(batch.essays) if batch.theta is None else batch.theta.tolist()
-        await events.publish_results(self._services.publisher, batch, theta, ranking(theta), self._settings)
+        grades = grade_students(batch, theta)
+        await events.publish_results(
+            self._services.publisher, batch, theta, ranking(theta), self._settings, grades
+        )
         self._services.metrics.finished(batch.callbacks, batch.elapsed)
         _log.info("batch complete", batch_id=batch.batch_id, callbacks=batch.callbacks)
 
