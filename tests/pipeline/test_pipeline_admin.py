@@ -297,7 +297,8 @@ async def test_anchors_are_registered_and_summed_up(cj: CJ) -> None:
     report = await registrar.register(assignment, anchors)
     assert report.all_confirmed
     again = await registrar.register(assignment, [AnchorText("a0", "B", f"{ESSAY} other")])
-    assert again.all_confirmed and again.summary is not None
+    assert again.all_confirmed
+    assert again.summary is not None
     assert again.summary.anchor_count == again.summary.anchor_count_total == 4
     assert again.summary.anchor_count_by_scale == {LEGACY: 4}
     replaced = {anchor.anchor_label: anchor for anchor in again.summary.anchors}["a0"]
