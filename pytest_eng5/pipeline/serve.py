@@ -195,7 +195,12 @@ class Pipeline:
         options = self._options
         assert running.broker is not None
         provider = ProviderService(
-            self._provider, running.broker, self._archive(running), running.not_ready, options.worker_id
+            self._provider,
+            running.broker,
+            self._archive(running),
+            running.not_ready,
+            options.worker_id,
+            running.database,
         )
         return self._add(running, provider, options.llm_port)
 

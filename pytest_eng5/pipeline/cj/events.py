@@ -26,9 +26,9 @@ from pytest_eng5.contracts import (
 )
 from pytest_eng5.pipeline.cj.batch import Batch
 from pytest_eng5.pipeline.cj.grading import NO_GRADES, Grades
+from pytest_eng5.pipeline.cj.outbox import Message
 from pytest_eng5.pipeline.cj.projection import UNAVAILABLE
 from pytest_eng5.pipeline.errors import ServiceError
-from pytest_eng5.pipeline.publisher import Publisher
 from pytest_eng5.pipeline.settings import CJSettings
 
 __all__ = [
@@ -37,9 +37,9 @@ __all__ = [
     "error_info",
     "estimated_comparisons",
     "failed",
-    "publish_failed",
-    "publish_results",
+    "failure_message",
     "resource_consumption",
+    "result_messages",
     "rich_result",
 ]
 
@@ -198,36 +198,34 @@ def _envelope(
     )
 
 
-async def publish_failed(
-    publisher: Publisher,
-    payload: CJAssessmentFailedV1,
-    correlation_id: UUID,
-    trace: dict[str, str] | None = None,
-) -> None:
-    """Publish a failure under the batch id."""
+def failure_message(
+    payload: CJAssessmentFailedV1, correlation_id: UUID, trace: dict[str, str] | None = None
+) -> Message:
+    """A failure, under the batch id."""
     event = ProcessingEvent.CJ_ASSESSMENT_FAILED
-    envelope = _envelope(topic_name(event), correlation_id, payload, trace)
-    await publisher.publish(event, envelope, key=payload.entity_id)
+    return Message(
+        event, _envelope(topic_name(event), correlation_id, payload, trace), str(payload.entity_id)
+    )
 
 
-async def publish_results(
-    publisher: Publisher,
+def result_messages(
     batch: Batch,
     theta: Sequence[float],
     ranked: Sequence[int],
     settings: CJSettings,
     grades: Grades = NO_GRADES,
-) -> None:
-    """Publish the completion, then the rich result, then the resource event, each after the one before."""
+) -> list[Message]:
+    """The completion, the rich result and the resource event, in the order of their publication."""
     rich = rich_result(batch, theta, ranked, settings, grades)
     thin_event, resource_event = (
         ProcessingEvent.CJ_ASSESSMENT_COMPLETED,
         ProcessingEvent.RESOURCE_CONSUMPTION_REPORTED,
     )
-    for event, event_type, key, payload in (
-        (thin_event, topic_name(thin_event), batch.batch_id, completed(batch)),
-        (ProcessingEvent.ASSESSMENT_RESULT_PUBLISHED, rich.event_name.value, str(batch.job_id), rich),
-        (resource_event, topic_name(resource_event), batch.batch_id, resource_consumption(batch)),
-    ):
-        envelope = _envelope(event_type, batch.correlation_id, payload, batch.trace)
-        await publisher.publish(event, envelope, key=key)
+    return [
+        Message(event, _envelope(event_type, batch.correlation_id, payload, batch.trace), key)
+        for event, event_type, key, payload in (
+            (thin_event, topic_name(thin_event), batch.batch_id, completed(batch)),
+            (ProcessingEvent.ASSESSMENT_RESULT_PUBLISHED, rich.event_name.value, str(batch.job_id), rich),
+            (resource_event, topic_name(resource_event), batch.batch_id, resource_consumption(batch)),
+        )
+    ]

@@ -13,7 +13,6 @@ from pytest_eng5.pipeline.broker import Broker
 from pytest_eng5.pipeline.cj.admin import admin_routes, anchor_routes
 from pytest_eng5.pipeline.cj.admin_auth import AdminAccess
 from pytest_eng5.pipeline.cj.app import cj_app
-from pytest_eng5.pipeline.cj.assignments import AssignmentStore
 from pytest_eng5.pipeline.cj.clients import ContentClient, ProviderClient
 from pytest_eng5.pipeline.cj.consumer import CJConsumer
 from pytest_eng5.pipeline.cj.scoring import load_choix
@@ -55,7 +54,6 @@ class CJPart:
         database: Database,
         access: AdminAccess,
     ) -> None:
-        assignments = AssignmentStore(database)
         content = ContentClient(http, content_url, settings)
         services = Services(
             settings=settings,
@@ -63,12 +61,15 @@ class CJPart:
             provider=ProviderClient(http, llm_url, settings),
             publisher=broker.publisher,
             topic_prefix=broker.options.topic_prefix,
-            assignments=assignments,
+            database=database,
         )
         service = CJService(services, tasks)
         consumer = CJConsumer(broker.options, settings.session_timeout_ms)
         self._tasks = tasks
         self._consumer = consumer
+        self._options = broker.options
+        self._outbox = services.outbox
+        assignments = services.assignments
         routes = [*admin_routes(assignments, content, access), *anchor_routes(assignments, content)]
         self.app = cj_app(service, consumer, not_ready, routes)
         self.works: list[tuple[str, Work]] = [("Kafka consumer", lambda: self._run(service))]
@@ -83,4 +84,6 @@ class CJPart:
 
     async def _run(self, service: CJService) -> None:
         self._tasks.create_task(asyncio.to_thread(load_choix))
+        await self._outbox.recover(self._options)
+        service.resume()
         await self._consumer.run(service.handle)

@@ -89,14 +89,14 @@ def provider_app(
         _check(body, callback_topic)
         item = QueuedComparison(body)
         try:
-            await queue.put(item)
+            queue_id = await queue.put(item)
         except ServiceError as error:
             if error.code == "LLM_QUEUE_FULL":
                 metrics.refused()
             raise
         accepted += 1
         answer = LLMQueuedResponse(
-            queue_id=str(item.queue_id), message="the comparison is queued", estimated_wait_minutes=0
+            queue_id=str(queue_id), message="the comparison is queued", estimated_wait_minutes=0
         )
         return JSONResponse(answer.model_dump(), status_code=202)
 
