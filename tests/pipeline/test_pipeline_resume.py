@@ -49,8 +49,8 @@ class _Crash(Exception):
 class World:
     """A CJ service that dies after every ``lives`` submissions or callbacks, and Kafka, which does not."""
 
-    def __init__(self, seed: int, lives: list[int]) -> None:
-        self.settings = CJSettings(pair_generation_seed=seed)
+    def __init__(self, seed: int, lives: list[int], **changes: Any) -> None:
+        self.settings = CJSettings(pair_generation_seed=seed, **changes)
         self.database = Database()
         self.lives = list(lives)
         self.judged: dict[UUID, LLMComparisonRequest] = {}
@@ -203,18 +203,29 @@ def a_request(essays: int, budget: int, **changes: Any) -> bytes:
     extra=st.integers(0, 6),
     seed=st.integers(0, 10**6),
     lives=st.lists(st.integers(1, 25), max_size=5),
+    stable_below=st.sampled_from([0.025, 3.0]),
 )
 def test_a_batch_ends_as_if_nothing_had_happened(
     essays: int, extra: int, seed: int, lives: list[int]
 ) -> None:
     budget = essays * (essays - 1) // 2 + extra
-    calm = World(seed, []).run(a_request(essays, budget))
-    stormy = World(seed, lives).run(a_request(essays, budget))
+    changes = {"score_stability_threshold": stable_below}
+    calm = World(seed, [], **changes).run(a_request(essays, budget))
+    stormy = World(seed, lives, **changes).run(a_request(essays, budget))
     assert stormy.pairs == calm.pairs or Counter(stormy.pairs) == Counter(calm.pairs)
     assert stormy.events == calm.events
     assert stormy.events in ([COMPLETED, RICH, RESOURCE], [FAILED])
     if RICH in calm.events:
         assert stormy.scores == calm.scores
+
+
+def test_a_batch_that_is_stable_is_found_so_after_a_restart() -> None:
+    """The change of the scores is that since the wave before, which another process fitted."""
+    calm = World(3, [], score_stability_threshold=10.0).run(a_request(6, 15))
+    stormy = World(3, [21], score_stability_threshold=10.0).run(a_request(6, 15))
+    assert 12 <= len(calm.pairs) < 15
+    assert (len(stormy.pairs), stormy.restarts) == (len(calm.pairs), 2)
+    assert stormy.scores == calm.scores
 
 
 def test_the_storm_is_real() -> None:
