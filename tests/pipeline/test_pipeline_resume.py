@@ -206,7 +206,7 @@ def a_request(essays: int, budget: int, **changes: Any) -> bytes:
     stable_below=st.sampled_from([0.025, 3.0]),
 )
 def test_a_batch_ends_as_if_nothing_had_happened(
-    essays: int, extra: int, seed: int, lives: list[int]
+    essays: int, extra: int, seed: int, lives: list[int], stable_below: float
 ) -> None:
     budget = essays * (essays - 1) // 2 + extra
     changes = {"score_stability_threshold": stable_below}

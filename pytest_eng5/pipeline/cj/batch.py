@@ -108,6 +108,7 @@ class Batch:
     judges: Counter[tuple[str, str]] = field(default_factory=Counter)
     last_callback: UUID | None = None
     last_activity: float = field(default_factory=time.monotonic)
+    stuck: bool = False
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     orientation: Orientation = field(init=False)
 
@@ -190,6 +191,11 @@ class Batch:
             self.counts[essay] += 1
         self.settled.clear()
         self.last_activity = time.monotonic()
+
+    def give_up(self) -> None:
+        """Wait no longer for the callbacks that are missing."""
+        self.stuck = True
+        self.settled.set()
 
     def settle(self, comparison: Comparison, result: LLMComparisonResultV1 | None) -> bool:
         """Record the outcome of a comparison; ``None`` means that it could not be sent.

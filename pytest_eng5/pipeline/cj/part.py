@@ -72,7 +72,10 @@ class CJPart:
         assignments = services.assignments
         routes = [*admin_routes(assignments, content, access), *anchor_routes(assignments, content)]
         self.app = cj_app(service, consumer, not_ready, routes)
-        self.works: list[tuple[str, Work]] = [("Kafka consumer", lambda: self._run(service))]
+        self.works: list[tuple[str, Work]] = [
+            ("Kafka consumer", lambda: self._run(service)),
+            ("batch monitor", service.monitor.run),
+        ]
 
     async def start(self) -> None:
         """Join the consumer group; the broker is connected."""

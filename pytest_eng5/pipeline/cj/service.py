@@ -14,6 +14,7 @@ from pytest_eng5.contracts import EventEnvelope, ProcessingEvent, decode_event, 
 from pytest_eng5.pipeline.cj import events
 from pytest_eng5.pipeline.cj.batch import Batch, Comparison
 from pytest_eng5.pipeline.cj.metrics import CJMetrics
+from pytest_eng5.pipeline.cj.monitor import BatchMonitor
 from pytest_eng5.pipeline.cj.workflow import Services, Workflow
 from pytest_eng5.pipeline.errors import ServiceError
 from pytest_eng5.pipeline.logs import service_logger
@@ -40,12 +41,13 @@ class CJService:
         self._tasks = tasks
         self._batches = services.batches
         self._expected: dict[UUID, tuple[Batch, Comparison]] = {}
-        self._running = 0
+        self._running: dict[int, Batch] = {}
+        self.monitor = BatchMonitor(services.settings, self._running.values)
 
     @property
     def running(self) -> int:
         """Batches under way."""
-        return self._running
+        return len(self._running)
 
     @property
     def metrics(self) -> CJMetrics:
@@ -135,11 +137,11 @@ class CJService:
         def expect(comparison: Comparison) -> None:
             self._expected[comparison.correlation_id] = (batch, comparison)
 
-        self._running += 1
+        self._running[batch.job_id] = batch
         try:
             await Workflow(batch, self._services, expect).run()
         finally:
-            self._running -= 1
+            del self._running[batch.job_id]
             for correlation in batch.comparisons:
                 self._expected.pop(correlation, None)
 

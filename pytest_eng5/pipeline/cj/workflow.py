@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -188,27 +187,25 @@ class Workflow:
         )
 
     async def _callbacks_arrived(self) -> bool:
-        """Wait for all callbacks of the wave.
+        """Wait for all callbacks of the wave, or for the monitor to give the batch up.
 
         Returns:
-            False when the batch has been idle for the batch timeout but is far enough to be scored.
+            False when it was given up but is far enough to be scored.
 
         Raises:
-            _Ended: It has been idle and is not far enough (contract 7.7).
+            _Ended: It was given up and is not far enough (contract 7.7).
         """
-        batch, patience = self._batch, self._settings.batch_timeout_hours * 3600
-        while not batch.settled.is_set():
-            idle = time.monotonic() - batch.last_activity
-            if idle >= patience:
-                progress = batch.callbacks / batch.budget
-                if progress >= _FORCED_SCORING_PROGRESS and batch.completed:
-                    return False
-                raise _Ended(_stuck(progress))
-            try:
-                await asyncio.wait_for(batch.settled.wait(), patience - idle)
-            except TimeoutError:
-                continue
-        return True
+        batch = self._batch
+        await batch.settled.wait()
+        if batch.callbacks == batch.submitted:
+            return True
+        progress = batch.callbacks / batch.budget
+        if progress >= _FORCED_SCORING_PROGRESS and batch.completed:
+            _log.warning(
+                "batch scored without all callbacks", batch_id=batch.batch_id, callbacks=batch.callbacks
+            )
+            return False
+        raise _Ended(_stuck(progress))
 
     async def _next_wave(self) -> list[Pair]:
         """Score, decide, and draw the next wave; empty when the batch is to be finalised.
