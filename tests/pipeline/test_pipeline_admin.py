@@ -121,7 +121,7 @@ async def test_who_is_let_in(header: str, status: int, code: str | None, cj: CJ)
 
 
 async def test_an_unsigned_token_is_refused(cj: CJ) -> None:
-    unsigned = jwt.encode({"roles": ["admin"], "exp": 4_000_000_000}, None, algorithm="none")
+    unsigned = jwt.encode({"roles": ["admin"], "exp": 4_000_000_000}, "", algorithm="none")
     answer = await cj.http.get(
         "/admin/v1/assessment-instructions", headers={"authorization": f"Bearer {unsigned}"}
     )

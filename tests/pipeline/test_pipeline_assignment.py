@@ -191,7 +191,7 @@ def test_the_judge_recognises_anchors_by_their_text(ten: Any) -> None:
     assert [registered(ten, i).anchor_label for i in ranked] == [f"a{i}" for i in reversed(range(6))]
 
 
-def test_another_batch_of_the_assignment_has_other_anchor_ids(bound: Any, lab: Any) -> None:
+def test_another_batch_of_the_assignment_has_other_ids_and_the_same_games(bound: Any, lab: Any) -> None:
     async def work() -> Any:
         async with lab.client_of(bound) as client:
             assignment = await Assignment(client).create()
@@ -201,12 +201,24 @@ def test_another_batch_of_the_assignment_has_other_anchor_ids(bound: Any, lab: A
             await client.collect(lambda: lab.ended(*outcomes))
             return outcomes
 
+    def name(outcome: Any, essay_id: str) -> str:
+        return str(outcome.label(essay_id)) if essay_id in outcome.ids else essay_id.rsplit("_", 1)[0]
+
+    def games(outcome: Any) -> list[tuple[str, str, str]]:
+        ids = [
+            (r.request_metadata["essay_a_id"], r.request_metadata["essay_b_id"], r.winner)
+            for r in outcome.callbacks
+        ]
+        return sorted((name(outcome, a), name(outcome, b), winner) for a, b, winner in ids)
+
+    outcomes = asyncio.run(work())
     first, second = (
         {essay.essay_id for essay in outcome.one(RICH).essay_results if essay.is_anchor}
-        for outcome in asyncio.run(work())
+        for outcome in outcomes
     )
     assert not first & second
-    assert {i.rsplit("_", 1)[0] for i in first} == {i.rsplit("_", 1)[0] for i in second}
+    assert games(outcomes[0]) == games(outcomes[1])
+    assert len(games(outcomes[0])) == 28
 
 
 def failure(outcome: Any) -> dict[str, Any]:

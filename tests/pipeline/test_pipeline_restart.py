@@ -57,7 +57,7 @@ def test_batches_go_on_after_kills(start_pipeline: Any, lab: Any, tmp_path: Path
             await client.collect(lambda: lab.ended(quick))
             await client.request(outcome)
             for at in (2, 21):
-                await client.collect(lambda at=at: calls(outcome) >= at)  # type: ignore[misc]
+                await client.collect(lambda at=at: calls(outcome) >= at)
                 running.process.send_signal(signal.SIGKILL)
                 running.process.wait()
                 running = await asyncio.to_thread(start)

@@ -163,6 +163,7 @@ def _callback(request: LLMComparisonRequest, number: int) -> bytes:
         if fate < 0.05
         else {"winner": "Essay A" if fate < 0.6 else "Essay B", "justification": "j", "confidence": 3.0}
     )
+    assert request.correlation_id is not None
     result = LLMComparisonResultV1(
         request_id=str(number),
         correlation_id=request.correlation_id,

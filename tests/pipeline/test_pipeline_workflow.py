@@ -47,7 +47,7 @@ Fate = Callable[[int], str]
 """What becomes of the n-th submission: a winner, ``error``, ``unsent``, ``refused`` or ``lost``."""
 
 
-IMPATIENT = {
+IMPATIENT: dict[str, Any] = {
     "batch_timeout_hours": 0.2 / 3600,
     "batch_monitor_first_pass_seconds": 0.0,
     "batch_monitor_interval_minutes": 0.05 / 60,
