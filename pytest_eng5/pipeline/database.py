@@ -55,6 +55,7 @@ class Database:
         if found not in (0, _VERSION):
             raise sqlite3.DatabaseError(f"it has the format {found}, this release has {_VERSION}")
         self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+        self._connection.execute("CREATE TABLE IF NOT EXISTS cluster (id TEXT NOT NULL)")
         self._connection.execute("COMMIT")
 
     def _unusable(self, error: Exception) -> StartupFailed:
@@ -64,6 +65,20 @@ class Database:
             where=str(self.path),
             fix="give another file with --state PATH, or --state memory to keep nothing",
         )
+
+    def moves_to(self, cluster_id: str) -> bool:
+        """Note which Kafka cluster the state belongs to.
+
+        Returns:
+            Whether it belonged to another one until now.
+        """
+        before = self.value("SELECT id FROM cluster")
+        if before == cluster_id:
+            return False
+        with self.transaction():
+            self.run("DELETE FROM cluster")
+            self.run("INSERT INTO cluster VALUES (?)", cluster_id)
+        return before is not None
 
     def define(self, *statements: str) -> None:
         """Create tables and indices that are missing."""

@@ -83,6 +83,10 @@ class Part(Protocol):
     app: Starlette
     works: list[tuple[str, Work]]
 
+    def forget(self) -> None:
+        """Forget work that a process before this one left; the broker is another cluster than its was."""
+        ...
+
     async def start(self) -> None:
         """Take up the work; the broker is connected."""
         ...
@@ -252,6 +256,10 @@ class Pipeline:
             "the Kafka broker", lambda: broker.connect(topics, create=options.create_topics)
         )
         await self._await_services(running)
+        cluster_id = await broker.cluster_id()
+        if cluster_id is not None and running.database.moves_to(cluster_id):
+            for part in running.parts:
+                part.forget()
         for part in running.parts:
             running.stack.push_async_callback(_bounded, part.stop)
             await part.start()

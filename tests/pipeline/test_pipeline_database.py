@@ -91,6 +91,14 @@ def test_a_failing_write_ends_the_pipeline_with_words() -> None:
     assert caught.value.fix
 
 
+def test_a_state_knows_its_cluster(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    database = Database(path)
+    assert [database.moves_to(name) for name in ("one", "one", "two")] == [False, False, True]
+    database.close()
+    assert not Database(path).moves_to("two")
+
+
 def test_memory_keeps_no_file(tmp_path: Path) -> None:
     open_state("memory", tmp_path / "state.sqlite")
     assert list(tmp_path.iterdir()) == []

@@ -142,3 +142,37 @@ def test_contents_are_there_after_a_kill(start_pipeline: Any, tmp_path: Path) ->
         second = start_pipeline("--state", state)
         answer = http.get(f"{second.ready['content_url']}/{stored}")
     assert (answer.content, answer.headers["content-type"]) == (body, "text/markdown")
+
+
+def test_another_cluster_gets_nothing_of_the_batches_of_the_old_one(
+    start_pipeline: Any, make_broker: Any, lab: Any, broker: Any, tmp_path: Path
+) -> None:
+    """The broker was made anew at its old address: what lay on it is gone, and so are the batches."""
+    state, prefix = str(tmp_path / "pipeline.sqlite"), f"k{uuid4().hex[:8]}."
+    first = start_pipeline("--state", state, prefix=prefix, env=QUICK)
+
+    async def begin() -> Any:
+        async with lab.client_of(first) as client:
+            outcome = await client.prepare(lab.round_robin(6, simulation={"latency_ms": 400}))
+            await client.request(outcome)
+            await client.collect(lambda: calls(outcome) >= 3)
+            first.terminate(signal.SIGKILL)
+            return outcome
+
+    asyncio.run(begin())
+    other = make_broker(lab.free_port()).connection.bootstrap_servers
+    second = start_pipeline("--state", state, prefix=prefix, env=QUICK, bootstrap=other)
+    (given_up,) = [line for line in second.logs() if "batches given up" in line["event"]]
+    assert given_up["count"] == 1
+
+    async def go_on() -> Any:
+        async with lab.client_of(second) as client:
+            outcome = await client.prepare(lab.round_robin(4))
+            await client.request(outcome)
+            await client.collect(lambda: lab.ended(outcome))
+            await client.drain(1.0)
+            return outcome, client.others
+
+    outcome, others = asyncio.run(go_on())
+    assert_whole(outcome, 4)
+    assert others == []

@@ -71,6 +71,10 @@ class Outbox:
                 raise
             self._done(number)
 
+    def forget(self) -> None:
+        """Publish nothing that the process before this one did not get to."""
+        self._database.run("DELETE FROM outbox")
+
     async def recover(self, options: KafkaOptions) -> None:
         """Publish what the process before this one did not get to."""
         left = self._database.rows("SELECT * FROM outbox ORDER BY number")

@@ -20,10 +20,12 @@ from pytest_eng5.pipeline.cj.service import CJService
 from pytest_eng5.pipeline.cj.workflow import Services
 from pytest_eng5.pipeline.database import Database
 from pytest_eng5.pipeline.http import Readiness
+from pytest_eng5.pipeline.logs import service_logger
 from pytest_eng5.pipeline.settings import CJSettings
 
 __all__ = ["CJPart"]
 
+_log = service_logger("cj_assessment_service")
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -68,7 +70,7 @@ class CJPart:
         self._tasks = tasks
         self._consumer = consumer
         self._options = broker.options
-        self._outbox = services.outbox
+        self._services = services
         assignments = services.assignments
         routes = [*admin_routes(assignments, content, access), *anchor_routes(assignments, content)]
         self.app = cj_app(service, consumer, not_ready, routes)
@@ -76,6 +78,12 @@ class CJPart:
             ("Kafka consumer", lambda: self._run(service)),
             ("batch monitor", service.monitor.run),
         ]
+
+    def forget(self) -> None:
+        """Give up the batches under way: their callbacks lie on a cluster that is gone."""
+        self._services.outbox.forget()
+        if given_up := self._services.batches.end_all():
+            _log.warning("another Kafka cluster: batches given up", count=given_up)
 
     async def start(self) -> None:
         """Join the consumer group; the broker is connected."""
@@ -87,6 +95,6 @@ class CJPart:
 
     async def _run(self, service: CJService) -> None:
         self._tasks.create_task(asyncio.to_thread(load_choix))
-        await self._outbox.recover(self._options)
+        await self._services.outbox.recover(self._options)
         service.resume()
         await self._consumer.run(service.handle)

@@ -122,6 +122,14 @@ class BatchStore:
             job_id,
         )
 
+    def end_all(self) -> int:
+        """Forget all batches under way, but for their ids; returns how many there were."""
+        left = self._database.rows("SELECT job_id FROM batches WHERE running")
+        with self.transaction():
+            for row in left:
+                self.ended(row["job_id"])
+        return len(left)
+
     def running(self, seed: int | None) -> Iterator[Batch]:
         """The batches that were under way when the process ended, as they were.
 

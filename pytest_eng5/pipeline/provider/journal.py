@@ -55,6 +55,10 @@ class Journal:
         """Forget what was asked; only that it was stays."""
         self._database.run("UPDATE comparisons SET body = NULL WHERE queue_id = ?", queue_id)
 
+    def forget(self) -> None:
+        """Forget all comparisons without an answer."""
+        self._database.run("UPDATE comparisons SET body = NULL WHERE body IS NOT NULL")
+
     def waiting(self) -> Iterator[QueuedComparison]:
         """The comparisons without an answer, in the order in which they came."""
         for row in self._database.rows("SELECT body FROM comparisons WHERE body IS NOT NULL ORDER BY number"):

@@ -86,6 +86,7 @@ class ProviderService:
         book = SimulationBook(journal)
         metrics = ProviderMetrics(worker_id)
         processor = Processor(settings, book, broker.publisher, archive, metrics)
+        self._journal = journal
         self._parts: list[Part] = []
         self.works: list[tuple[str, Work]] = []
         register: Register
@@ -105,6 +106,11 @@ class ProviderService:
         callback_topic = broker.publisher.topic(ProcessingEvent.LLM_COMPARISON_RESULT)
         metrics.watch_queue(lambda: queue.depth)
         self.app = provider_app(queue, register, callback_topic, not_ready, metrics)
+
+    def forget(self) -> None:
+        """Answer none of the comparisons that the process before this one left."""
+        if self._journal is not None:
+            self._journal.forget()
 
     async def start(self) -> None:
         """Take up the work; the broker is connected."""
