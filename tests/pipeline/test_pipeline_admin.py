@@ -10,6 +10,8 @@ from uuid import uuid4
 import httpx
 import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from pytest_eng5.errors import UsageError
 from pytest_eng5.pipeline.cj.admin import admin_routes, anchor_routes
@@ -162,6 +164,33 @@ async def test_the_key_may_be_in_a_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         AdminAccess.from_environment({"JWT_ALGORITHM": "none", "JWT_SECRET_KEY": SECRET})
     assert SECRET not in repr(AdminAccess.from_environment({}, key))
+
+
+@pytest.mark.parametrize("given", ["JWT_PUBLIC_KEY", "JWT_PUBLIC_KEY_PATH"])
+async def test_tokens_may_be_signed_with_a_private_key(given: str, tmp_path: Path) -> None:
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    (tmp_path / "public.pem").write_bytes(public)
+    value = public.decode() if given == "JWT_PUBLIC_KEY" else str(tmp_path / "public.pem")
+    cj = CJ({"JWT_ALGORITHM": "RS256", given: value, "JWT_SECRET_KEY": SECRET})
+    claims = {"sub": "x", "exp": 4_000_000_000, "roles": ["admin"]}
+    claims |= {"iss": "huleedu-identity-service", "aud": "huleedu-platform"}
+    for signed, status in (
+        (jwt.encode(claims, private, algorithm="RS256"), 200),
+        (token(), 401),
+        (jwt.encode(claims, SECRET, algorithm="HS256"), 401),
+    ):
+        headers = {"authorization": f"Bearer {signed}"}
+        answer = await cj.http.get("/admin/v1/assessment-instructions", headers=headers)
+        assert answer.status_code == status
+
+
+async def test_a_key_pair_needs_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwt.algorithms, "get_default_algorithms", lambda: {"HS256": None})
+    with pytest.raises(UsageError, match="cryptography"):
+        AdminAccess.from_environment({"JWT_ALGORITHM": "RS256"})
 
 
 # Instructions

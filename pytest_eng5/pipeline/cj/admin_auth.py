@@ -60,6 +60,12 @@ class AdminAccess:
                 where="JWT_ALGORITHM",
                 fix=f"use one of {', '.join(sorted(_ALGORITHMS))}",
             )
+        if algorithm not in jwt.algorithms.get_default_algorithms():
+            raise UsageError(
+                f"{algorithm} needs the package cryptography",
+                where="JWT_ALGORITHM",
+                fix="pip install cryptography, or use HS256",
+            )
         key = _key(env, algorithm, secret_file)
         return cls(
             key=SecretStr(key) if key else None,
