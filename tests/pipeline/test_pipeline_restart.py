@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ import httpx
 import pytest
 
 from pytest_eng5.contracts import ProcessingEvent
+from pytest_eng5.pipeline.cj.outbox import Outbox
+from pytest_eng5.pipeline.cj.records import BatchStore
+from pytest_eng5.pipeline.database import Database
 
 CALLBACK = ProcessingEvent.LLM_COMPARISON_RESULT
 COMPLETED = ProcessingEvent.CJ_ASSESSMENT_COMPLETED
@@ -159,7 +164,7 @@ def test_another_cluster_gets_nothing_of_the_batches_of_the_old_one(
             first.terminate(signal.SIGKILL)
             return outcome
 
-    asyncio.run(begin())
+    old = asyncio.run(begin()).plan.batch_id.encode()
     other = make_broker(lab.free_port()).connection.bootstrap_servers
     second = start_pipeline("--state", state, prefix=prefix, env=QUICK, bootstrap=other)
     (given_up,) = [line for line in second.logs() if "batches given up" in line["event"]]
@@ -175,4 +180,51 @@ def test_another_cluster_gets_nothing_of_the_batches_of_the_old_one(
 
     outcome, others = asyncio.run(go_on())
     assert_whole(outcome, 4)
-    assert others == []
+    assert [record for _, record in others if old in record.value] == []
+
+
+def test_last_events_are_completed_after_a_kill(start_pipeline: Any, lab: Any, tmp_path: Path) -> None:
+    """The process died while it published the end of a batch; the broker has the first event already."""
+    state, prefix = tmp_path / "pipeline.sqlite", f"k{uuid4().hex[:8]}."
+    first = start_pipeline("--state", str(state), prefix=prefix, env=QUICK)
+
+    async def work() -> tuple[Any, list[bytes]]:
+        async with lab.client_of(first) as client:
+            outcome = await client.prepare(lab.round_robin(3))
+            await client.request(outcome)
+            await client.collect(lambda: lab.ended(outcome))
+            first.terminate(signal.SIGKILL)
+            wire = [outcome.records[event][0].value for event in (COMPLETED, RICH, RESOURCE)]
+            values = [value.replace(outcome.plan.batch_id.encode(), b"another") for value in wire]
+            values = [with_event_id(value) for value in values]
+            database = Database(state)
+            Outbox(database, BatchStore(database), None)  # type: ignore[arg-type]
+            for event, value in zip((COMPLETED, RICH, RESOURCE), values, strict=True):
+                database.run(
+                    "INSERT INTO outbox (job_id, event, event_id, key, value, created_at)"
+                    " VALUES (9, ?, ?, 'another', ?, ?)",
+                    *(event.value, json.loads(value)["event_id"], value, time.time()),
+                )
+            database.close()
+            await client.publish(COMPLETED, values[0], "another")
+            second = await asyncio.to_thread(start_pipeline, "--state", str(state), prefix=prefix, env=QUICK)
+            await client.collect(lambda: len(ends(client)) >= 3)
+            await client.drain(1.0)
+            second.terminate()
+            assert Database(state).value("SELECT COUNT(*) FROM outbox") == 0
+            return ends(client), values
+
+    others, values = asyncio.run(work())
+    assert [event for event, _ in others] == [COMPLETED, RICH, RESOURCE]
+    assert [record.value for _, record in others] == values
+    assert {record.key for _, record in others} == {b"another"}
+
+
+def ends(client: Any) -> list[tuple[ProcessingEvent, Any]]:
+    """The last events of batches that the client did not ask for."""
+    return [(event, record) for event, record in client.others if event in (COMPLETED, RICH, RESOURCE)]
+
+
+def with_event_id(value: bytes) -> bytes:
+    """The same event under another id."""
+    return json.dumps({**json.loads(value), "event_id": str(uuid4())}).encode()
