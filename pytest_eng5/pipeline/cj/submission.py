@@ -123,5 +123,5 @@ class WaveSender:
             metadata["cj_llm_batching_mode"] = self._mode
             metadata["preferred_bundle_size"] = min(wave_size, _MAX_BUNDLE)
             if self._mode != "per_request":
-                metadata["comparison_iteration"] = self._batch.wave
+                metadata["comparison_iteration"] = self._batch.wave - 1
         return {key: value for key, value in metadata.items() if value is not None}
