@@ -59,6 +59,16 @@ class Broker:
             ) from None
         self._watch = BrokerWatch(self._admin, self.options)
 
+    async def cluster_id(self) -> str | None:
+        """Which cluster this is; ``None`` if it does not say. The broker is connected."""
+        assert self._admin is not None
+        try:
+            described = await self._admin.describe_cluster()
+        except (KafkaError, OSError):
+            return None
+        found = described.get("cluster_id")
+        return found if isinstance(found, str) and found else None
+
     async def watch(self) -> None:
         """Watch the broker for ever.
 

@@ -6,17 +6,18 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import uvicorn
+from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pytest_eng5.contracts import utc_now
+from pytest_eng5.contracts import utc_now, validation_reasons
 from pytest_eng5.pipeline.errors import ServiceError, StartupFailed
 from pytest_eng5.pipeline.metrics import ROUTE_KEY, HttpMetrics, ServiceMetrics
 
@@ -28,12 +29,14 @@ __all__ = [
     "counting",
     "error_response",
     "health_routes",
+    "read_body",
     "route",
     "service_app",
 ]
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Readiness = Callable[[], str | None]
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class _Server(uvicorn.Server):
@@ -119,6 +122,22 @@ def route(method: str, path: str, endpoint: Endpoint) -> Route:
     result = Route(path, noted, methods=[method])
     result.methods = {method}
     return result
+
+
+async def read_body(request: Request, model: type[ModelT]) -> ModelT:
+    """The body of a request, as a model.
+
+    Raises:
+        ServiceError: ``VALIDATION_ERROR`` with every problem and where it is.
+    """
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        problems = [
+            {"pointer": pointer, "message": message} for pointer, message in validation_reasons(error)
+        ]
+        first = f"{problems[0]['pointer']}: {problems[0]['message']}".removeprefix(": ")
+        raise ServiceError("VALIDATION_ERROR", first, problems=problems) from None
 
 
 def correlation_id(request: Request) -> UUID:

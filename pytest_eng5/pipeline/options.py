@@ -58,6 +58,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_kafka(serve)
     _add_judging(serve)
+    serve.add_argument(
+        "--state",
+        help="file that keeps the state over a restart, or memory (ENG5_PIPELINE_STATE); default a file in "
+        "the user's state folder, one for each broker, topic prefix and set of ports",
+    )
+    serve.add_argument(
+        "--jwt-key-file",
+        type=Path,
+        help="key of the admin API's tokens (JWT_SECRET_KEY); none lets nobody in",
+    )
     serve.add_argument("--log-file", type=Path, help="JSON log, default standard error")
     serve.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     return parser
@@ -109,6 +119,7 @@ def parse(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None =
                     parser.error(f"environment variable {variable}: {error}")
     if args.start_timeout is None:
         args.start_timeout = 0.0 if args.service == "all" else _ALONE_PATIENCE
+    args.state = args.state or env.get("ENG5_PIPELINE_STATE") or None
     args.environment_servers = env.get("KAFKA_BOOTSTRAP_SERVERS")
     args.error = parser.error
     return args
@@ -162,6 +173,8 @@ def pipeline_from(args: argparse.Namespace) -> Pipeline:
         create_topics=not args.no_create_topics,
         patience=args.start_timeout,
         worker_id=args.worker_id or f"{socket.gethostname()}-{os.getpid()}",
+        state=args.state,
+        jwt_key_file=args.jwt_key_file,
     )
     return Pipeline(options, cj_settings, provider_settings)
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
@@ -15,7 +16,8 @@ from starlette.applications import Starlette
 
 from pytest_eng5.pipeline.broker import Broker
 from pytest_eng5.pipeline.content.app import content_app
-from pytest_eng5.pipeline.content.store import MemoryStore
+from pytest_eng5.pipeline.content.store import DatabaseStore
+from pytest_eng5.pipeline.database import Database
 from pytest_eng5.pipeline.errors import PipelineError
 from pytest_eng5.pipeline.http import HttpServer
 from pytest_eng5.pipeline.kafka import KafkaOptions
@@ -25,6 +27,7 @@ from pytest_eng5.pipeline.provider.records import provider_topics
 from pytest_eng5.pipeline.provider.service import ProviderService
 from pytest_eng5.pipeline.settings import CJSettings, LLMProviderSettings
 from pytest_eng5.pipeline.startup import Startup, check_content_service, check_provider_service
+from pytest_eng5.pipeline.state_path import MEMORY, default_path, open_state
 from pytest_eng5.pipeline.topics import event_topics
 
 __all__ = ["SERVICES", "Pipeline", "ServeOptions"]
@@ -49,6 +52,8 @@ class ServeOptions:
         create_topics: Whether missing topics are created.
         patience: Seconds to wait at the start for the broker and the services that run elsewhere.
         worker_id: Name of this process in logs and metrics.
+        state: File of the state, ``memory``, or ``None`` for a file of its own.
+        jwt_key_file: Holds the key of the admin API's tokens, where it is not in the environment.
     """
 
     kafka: KafkaOptions | None
@@ -63,6 +68,13 @@ class ServeOptions:
     create_topics: bool = True
     patience: float = 0.0
     worker_id: str = "pipeline"
+    state: str | None = MEMORY
+    jwt_key_file: Path | None = None
+
+    def identity(self) -> list[object]:
+        """What makes this the same pipeline when it is started again."""
+        broker = () if self.kafka is None else (self.kafka.bootstrap_servers, self.kafka.topic_prefix)
+        return [*broker, *sorted(self.services), self.content_port, self.cj_port, self.llm_port]
 
 
 class Part(Protocol):
@@ -70,6 +82,10 @@ class Part(Protocol):
 
     app: Starlette
     works: list[tuple[str, Work]]
+
+    def forget(self) -> None:
+        """Forget work that a process before this one left; the broker is another cluster than its was."""
+        ...
 
     async def start(self) -> None:
         """Take up the work; the broker is connected."""
@@ -88,7 +104,8 @@ class _Running:
     startup: Startup
     http: httpx.AsyncClient
     broker: Broker | None
-    store: MemoryStore
+    database: Database
+    store: DatabaseStore
     tasks: asyncio.TaskGroup
     servers: list[HttpServer]
     parts: list[Part]
@@ -130,12 +147,15 @@ class Pipeline:
 
     async def _run(self, stack: AsyncExitStack, announce: Callable[[dict[str, Any]], None]) -> None:
         options = self._options
+        database = self._open_state()
+        stack.callback(database.close)
         running = _Running(
             stack=stack,
             startup=Startup(options.patience),
             http=await stack.enter_async_context(_client()),
             broker=None if options.kafka is None else Broker(options.kafka),
-            store=MemoryStore(),
+            database=database,
+            store=DatabaseStore(database),
             tasks=asyncio.TaskGroup(),
             servers=[],
             parts=[],
@@ -152,6 +172,12 @@ class Pipeline:
             running.tasks.create_task(_endless(name, work()))
         running.startup.done()
         announce({**urls, "pid": os.getpid()})
+
+    def _open_state(self) -> Database:
+        """The state; a provider service alone has none with a queue in Kafka."""
+        if self._options.services == {"llm"} and self._provider.queue == "kafka":
+            return Database()
+        return open_state(self._options.state, default_path(self._options.identity()))
 
     def _assemble(self, running: _Running) -> dict[str, str | None]:
         """Make what runs here, each on its port; returns all addresses, ``None`` where nobody knows one."""
@@ -173,7 +199,12 @@ class Pipeline:
         options = self._options
         assert running.broker is not None
         provider = ProviderService(
-            self._provider, running.broker, self._archive(running), running.not_ready, options.worker_id
+            self._provider,
+            running.broker,
+            self._archive(running),
+            running.not_ready,
+            options.worker_id,
+            running.database,
         )
         return self._add(running, provider, options.llm_port)
 
@@ -187,11 +218,20 @@ class Pipeline:
 
     def _add_cj(self, running: _Running, content_url: str, llm_url: str) -> str:
         # Here and not above: its numpy and networkx would double the start and the memory of a worker.
+        from pytest_eng5.pipeline.cj.admin_auth import AdminAccess
         from pytest_eng5.pipeline.cj.part import CJPart
 
         assert running.broker is not None
         part = CJPart(
-            self._cj, running.broker, running.http, content_url, llm_url, running.tasks, running.not_ready
+            self._cj,
+            running.broker,
+            running.http,
+            content_url,
+            llm_url,
+            running.tasks,
+            running.not_ready,
+            running.database,
+            AdminAccess.from_environment(secret_file=self._options.jwt_key_file),
         )
         return self._add(running, part, self._options.cj_port)
 
@@ -216,6 +256,10 @@ class Pipeline:
             "the Kafka broker", lambda: broker.connect(topics, create=options.create_topics)
         )
         await self._await_services(running)
+        cluster_id = await broker.cluster_id()
+        if cluster_id is not None and running.database.moves_to(cluster_id):
+            for part in running.parts:
+                part.forget()
         for part in running.parts:
             running.stack.push_async_callback(_bounded, part.stop)
             await part.start()

@@ -63,6 +63,8 @@ class CJSettings(_EnvironmentSettings):
     matching_weight_comparison_count: float = Field(default=1.0, ge=0)
     matching_weight_bt_proximity: float = Field(default=0.5, ge=0)
     batch_timeout_hours: float = Field(default=4.0, gt=0)
+    batch_monitor_first_pass_seconds: float = Field(default=30.0, ge=0)
+    batch_monitor_interval_minutes: float = Field(default=5.0, gt=0)
     content_timeout_seconds: float = Field(default=30.0, gt=0)
     content_attempts: int = Field(default=3, ge=1)
     llm_timeout_seconds: float = Field(default=60.0, gt=0)

@@ -93,7 +93,8 @@ class ReferencePipeline:
             kafka_config: File with TLS and SASL settings; secrets travel in it, never on the command line.
             partitions: Of topics that it creates; ``None`` leaves it to the pipeline.
         """
-        command = [sys.executable, "-m", "pytest_eng5.pipeline", "serve"]
+        # Its broker ends with the session, so that no state of it could ever be taken up again.
+        command = [sys.executable, "-m", "pytest_eng5.pipeline", "serve", "--state", "memory"]
         command += ["--bootstrap-servers", bootstrap_servers, "--topic-prefix", topic_prefix]
         command += ["--pair-seed", str(pair_seed), "--max-comparisons", str(_SERVICE_MAXIMUM)]
         if kafka_config is not None:

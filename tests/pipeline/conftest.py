@@ -101,7 +101,7 @@ class Starter:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, "ENG5_PIPELINE_STATE": "memory", **(env or {})},
             )
         self._started.append(process)
         assert process.stdout is not None
@@ -419,7 +419,7 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, "ENG5_PIPELINE_STATE": "memory", **(env or {})},
             )
         started.append(process)
         return Service(process, log_file, stderr_file)

@@ -80,7 +80,8 @@ def judged(batch: Batch, *judges: tuple[str, str]) -> None:
 def published(batch: Batch, theta: list[float]) -> list[tuple[ProcessingEvent, str | None, dict[str, Any]]]:
     recorder = Recorder()
     ranked = sorted(range(len(theta)), key=lambda i: -theta[i])
-    asyncio.run(events.publish_results(recorder, batch, theta, ranked, SETTINGS))  # type: ignore[arg-type]
+    for message in events.result_messages(batch, theta, ranked, SETTINGS):
+        asyncio.run(recorder.publish(message.event, message.envelope, key=message.key))
     return recorder.sent
 
 
@@ -207,7 +208,8 @@ def test_a_failure_that_could_not_start() -> None:
     recorder, correlation = Recorder(), uuid4()
     error = ServiceError("CONTENT_SERVICE_ERROR", "gone", storage_id="x")
     payload = events.failed(BATCH_ID, events.INITIALIZATION_FAILED, events.error_info(error, correlation))
-    asyncio.run(events.publish_failed(recorder, payload, correlation, {"traceparent": "t"}))  # type: ignore[arg-type]
+    message = events.failure_message(payload, correlation, {"traceparent": "t"})
+    asyncio.run(recorder.publish(message.event, message.envelope, key=message.key))
     ((event, key, envelope),) = recorder.sent
     assert (event, key) == (ProcessingEvent.CJ_ASSESSMENT_FAILED, BATCH_ID)
     assert envelope["event_type"] == "huleedu.cj_assessment.failed.v1"

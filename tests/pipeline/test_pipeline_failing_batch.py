@@ -41,7 +41,7 @@ def error_of(run: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
-        ({"request": {"assignment_id": str(uuid4())}}, "INITIALIZATION_FAILED", "not supported yet"),
+        ({"request": {"assignment_id": str(uuid4())}}, "INITIALIZATION_FAILED", "no instructions"),
         ({"overrides": {"provider_override": "openai"}}, "VALIDATION_ERROR", "'openai' is not available"),
         ({"overrides": {"provider_override": "acme"}}, "VALIDATION_ERROR", "/provider_override"),
         ({"overrides": {"reasoning_effort": "extreme"}}, "VALIDATION_ERROR", "/reasoning_effort"),
@@ -307,7 +307,12 @@ def test_a_request_without_a_batch_id_is_reported_and_passed_over(pipeline: Any,
 def test_a_batch_whose_callbacks_stay_away_is_given_up(
     start_pipeline: Any, run_batches: Any, lab: Any
 ) -> None:
-    running = start_pipeline(env={"CJ_ASSESSMENT_SERVICE_BATCH_TIMEOUT_HOURS": str(1.0 / 3600)})
+    impatient = {
+        "CJ_ASSESSMENT_SERVICE_BATCH_TIMEOUT_HOURS": str(1.0 / 3600),
+        "CJ_ASSESSMENT_SERVICE_BATCH_MONITOR_FIRST_PASS_SECONDS": "0",
+        "CJ_ASSESSMENT_SERVICE_BATCH_MONITOR_INTERVAL_MINUTES": str(0.1 / 60),
+    }
+    running = start_pipeline(env=impatient)
     (run,) = run_batches(running, lab.round_robin(4, simulation={"latency_ms": 5000}))
     (envelope,) = run.of(FAILED)
     assert envelope.data.system_metadata.error_info == {

@@ -295,7 +295,8 @@ def test_a_simulation_is_registered(llm: str, http: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({}, "/qualities"),
+        ({}, "qualities or text_qualities"),
+        ({"text_qualities": {"a": 1.0}}, "/text_qualities/a"),
         ({"qualities": {"a": "high"}}, "/qualities/a"),
         ({"qualities": {}, "failure_rate": 2}, "/failure_rate"),
         ({"qualities": {}, "latency": 2}, "/latency"),

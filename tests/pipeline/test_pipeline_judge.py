@@ -18,9 +18,14 @@ from scipy.special import expit
 from scipy.stats import binomtest, kstest
 
 from pytest_eng5.contracts import wire_essay_id
+from pytest_eng5.pipeline.cj.prompts import JudgeContext, compose_blocks
+from pytest_eng5.pipeline.database import Database
+from pytest_eng5.pipeline.provider.journal import Journal
 from pytest_eng5.pipeline.provider.judge import (
     Simulation,
     default_judgement,
+    essay_hash,
+    essay_texts,
     fails,
     labelled_prompt,
     logistic,
@@ -279,3 +284,74 @@ def test_tau_rises_with_discrimination() -> None:
     assert agreement[0] == pytest.approx(0.5, abs=0.05)
     assert agreement == sorted(agreement)
     assert agreement[2] > 0.9
+
+
+# Essays that are known by their texts
+
+
+def blocks_of(first: tuple[str, str], second: tuple[str, str]) -> list[str]:
+    return [
+        block.content for block in compose_blocks(JudgeContext("prompt", "criteria", "rubric"), first, second)
+    ]
+
+
+@given(st.text(), st.text())
+def test_the_texts_are_those_that_the_prompt_shows(first: str, second: str) -> None:
+    assert essay_texts((A, B), blocks_of((A, first), (B, second))) == {A: first, B: second}
+
+
+def test_an_essay_that_quotes_a_heading_is_not_taken_for_another() -> None:
+    quoting = f"**Essay B (ID: {B}):**\nnot the real one"
+    assert essay_texts((A, B), blocks_of((A, quoting), (B, "real"))) == {A: quoting, B: "real"}
+
+
+@pytest.mark.parametrize("blocks", [[], ["no heading"], [f"**Essay B (ID: {A}):**\nx"]])
+def test_texts_that_are_not_there_are_left_out(blocks: list[str]) -> None:
+    assert essay_texts((A, B), blocks) == {}
+
+
+def test_the_hash_of_an_essay() -> None:
+    expected = hashlib.sha256("Två äpplen.".encode()).hexdigest()
+    assert essay_hash("\n Två äpplen. \t") == essay_hash("Två äpplen.") == expected
+
+
+def test_a_quality_by_text_holds_for_whatever_id_the_essay_has() -> None:
+    judge = Simulation(
+        qualities={A: 1.0},
+        labels={A: "one"},
+        text_qualities={essay_hash("anchor"): 3.0, essay_hash("other"): 9.0},
+        text_labels={essay_hash("anchor"): "the anchor"},
+    )
+    for anchor in ("ANCHOR_1_aa", "ANCHOR_1_bb"):
+        known = judge.for_pair({A: "student", anchor: " anchor\n"})
+        assert known.qualities == {A: 1.0, anchor: 3.0}
+        assert known.labels == {A: "one", anchor: "the anchor"}
+        assert probability_a(known, anchor, A) == pytest.approx(float(expit(2.0)))
+    assert judge.qualities == {A: 1.0}
+
+
+def test_the_id_comes_before_the_text() -> None:
+    judge = Simulation(
+        qualities={A: 1.0},
+        labels={A: "one"},
+        text_qualities={essay_hash("x"): 3.0},
+        text_labels={essay_hash("x"): "x"},
+    )
+    known = judge.for_pair({A: "x", B: "x"})
+    assert known.qualities == {A: 1.0, B: 3.0}
+    assert known.labels == {A: "one", B: "x"}
+
+
+@pytest.mark.parametrize("key", ["", "A" * 64, "0" * 63, "essay"])
+def test_a_key_that_is_no_hash_is_refused(key: str) -> None:
+    with pytest.raises(ValidationError):
+        Simulation(text_qualities={key: 1.0})
+
+
+def test_simulations_are_kept_over_a_restart() -> None:
+    database = Database()
+    SimulationBook(Journal(database)).register("one", simulation(seed=3))
+    again = SimulationBook(Journal(database))
+    assert again.find("one") == simulation(seed=3)
+    assert again.attempt("one", "p") == 0
+    assert again.find("two") is None

@@ -33,10 +33,10 @@ from pytest_eng5.pipeline.provider.records import (
     queue_topic,
     simulations_topic,
 )
-from pytest_eng5.pipeline.provider.replay import answered_since, keys_between, patiently
 from pytest_eng5.pipeline.provider.shared_simulations import SharedSimulations
 from pytest_eng5.pipeline.provider.simulations import SimulationBook
 from pytest_eng5.pipeline.publisher import Publisher
+from pytest_eng5.pipeline.replay import answered_since, keys_between, patiently
 from pytest_eng5.pipeline.settings import LLMProviderSettings
 from pytest_eng5.pipeline.topics import event_topics
 

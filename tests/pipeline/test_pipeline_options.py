@@ -9,6 +9,7 @@ import pytest
 
 from pytest_eng5.pipeline.options import parse, pipeline_from
 from pytest_eng5.pipeline.provider.records import provider_topics
+from pytest_eng5.pipeline.state_path import default_path
 from pytest_eng5.pipeline.topics import event_topics
 
 SERVERS = ("serve", "--bootstrap-servers", "h:1")
@@ -100,3 +101,23 @@ def test_the_providers_own_topics_are_named_as_its_own() -> None:
     assert (simulations.name, simulations.partitions) == ("p.pytest_eng5.llm_provider.simulations.v1", 1)
     assert "compact" in simulations.settings["cleanup.policy"]
     assert not any("huleedu" in topic.name for topic in (queue, simulations))
+
+
+def test_the_state_comes_from_the_option_then_from_the_environment() -> None:
+    environ = {"ENG5_PIPELINE_STATE": "memory"}
+    assert made(*SERVERS)._options.state is None
+    assert made(*SERVERS, environ=environ)._options.state == "memory"
+    assert made(*SERVERS, "--state", "a.sqlite", environ=environ)._options.state == "a.sqlite"
+
+
+def test_a_pipeline_finds_its_state_again_and_no_other_one_does() -> None:
+    lines = [
+        SERVERS,
+        ("serve", "--bootstrap-servers", "h:2"),
+        (*SERVERS, "--topic-prefix", "p."),
+        (*SERVERS, "--cj-port", "9095"),
+        ("serve", "--service", "content"),
+    ]
+    paths = [[default_path(made(*line)._options.identity()) for line in lines] for _ in range(2)]
+    assert paths[0] == paths[1]
+    assert len(set(paths[0])) == len(lines)

@@ -33,7 +33,7 @@ def serve(*options: str, env: dict[str, str] | None = None) -> subprocess.Comple
         text=True,
         timeout=60,
         check=False,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, "ENG5_PIPELINE_STATE": "memory", **(env or {})},
     )
 
 

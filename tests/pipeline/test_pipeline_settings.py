@@ -27,6 +27,7 @@ def test_the_defaults_are_productions() -> None:
     assert settings.pair_generation_seed is None
     assert (settings.matching_weight_comparison_count, settings.matching_weight_bt_proximity) == (1.0, 0.5)
     assert settings.batch_timeout_hours == 4
+    assert (settings.batch_monitor_first_pass_seconds, settings.batch_monitor_interval_minutes) == (30, 5)
     assert (settings.content_timeout_seconds, settings.content_attempts) == (30, 3)
     assert (settings.llm_timeout_seconds, settings.llm_attempts, settings.llm_concurrency) == (60, 3, 3)
     assert not settings.enable_llm_batching_metadata_hints

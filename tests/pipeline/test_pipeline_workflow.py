@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from collections import Counter
 from collections.abc import Callable
 from random import Random
@@ -27,7 +28,9 @@ from pytest_eng5.contracts import (
     utc_now,
 )
 from pytest_eng5.pipeline.cj import workflow as workflow_module
+from pytest_eng5.pipeline.cj.batch import Batch, Essay
 from pytest_eng5.pipeline.cj.clients import SubmissionRefused
+from pytest_eng5.pipeline.cj.monitor import BatchMonitor
 from pytest_eng5.pipeline.cj.service import CJService
 from pytest_eng5.pipeline.cj.workflow import Services
 from pytest_eng5.pipeline.errors import BrokerLost, ServiceError
@@ -42,6 +45,13 @@ RESOURCE = ProcessingEvent.RESOURCE_CONSUMPTION_REPORTED
 
 Fate = Callable[[int], str]
 """What becomes of the n-th submission: a winner, ``error``, ``unsent``, ``refused`` or ``lost``."""
+
+
+IMPATIENT: dict[str, Any] = {
+    "batch_timeout_hours": 0.2 / 3600,
+    "batch_monitor_first_pass_seconds": 0.0,
+    "batch_monitor_interval_minutes": 0.05 / 60,
+}
 
 
 class Content:
@@ -121,8 +131,10 @@ class World:
             async with asyncio.TaskGroup() as tasks:
                 services = Services(self.settings, Content(), self, self)  # type: ignore[arg-type]
                 self.service = CJService(services, tasks)
+                monitor = asyncio.create_task(self.service.monitor.run())
                 for value in values:
                     await self.service.handle(REQUESTED, value)
+            monitor.cancel()
             assert self.service.running == 0
             assert not self.service._expected
 
@@ -269,7 +281,7 @@ def test_a_refusal_later_on_names_the_job() -> None:
 
 
 def test_a_callback_that_never_comes_ends_in_a_failure() -> None:
-    world = World(lambda n: "lost" if n == 1 else "Essay A", batch_timeout_hours=0.2 / 3600).batch(4, 6)
+    world = World(lambda n: "lost" if n == 1 else "Essay A", **IMPATIENT).batch(4, 6)
     assert world.data(FAILED)["system_metadata"]["error_info"] == {
         "reason": "stuck_timeout_insufficient_progress",
         "progress_pct": 16.7,
@@ -278,8 +290,36 @@ def test_a_callback_that_never_comes_ends_in_a_failure() -> None:
 
 
 def test_a_callback_missing_near_the_end_is_scored_without() -> None:
-    world = World(lambda n: "lost" if n == 5 else "Essay A", batch_timeout_hours=0.2 / 3600).batch(4, 6)
+    world = World(lambda n: "lost" if n == 5 else "Essay A", **IMPATIENT).batch(4, 6)
     assert world.events == [COMPLETED, RICH, RESOURCE]
+
+
+def test_a_monitor_that_looks_rarely_finds_a_stuck_batch_late() -> None:
+    began = time.monotonic()
+    late = IMPATIENT | {"batch_timeout_hours": 0.01 / 3600, "batch_monitor_first_pass_seconds": 0.5}
+    world = World(lambda n: "lost" if n == 1 else "Essay A", **late).batch(4, 6)
+    assert world.events == [FAILED]
+    assert time.monotonic() - began >= 0.5
+
+
+@pytest.mark.parametrize(("answered", "stuck"), [(5, False), (4, True), (6, False)])
+def test_only_batches_that_wait_for_callbacks_are_stuck(answered: int, stuck: bool) -> None:
+    """A batch without anything under way is not stuck, however long nothing has happened."""
+    envelope = decode_event(REQUESTED, a_request(4, 6))
+    batch = Batch.accept(1, "b", envelope, 120, 1)
+    batch.take_essays([Essay(f"e{i}") for i in range(4)])
+    for number, pair in enumerate(itertools.combinations(range(4), 2)):
+        if number < 5 or answered == 6:
+            comparison = batch.submit(pair)
+            if number < answered:
+                batch.record(comparison, pair[0], ("mock", "m"))
+    batch.last_activity -= 4 * 3600 + 1
+    BatchMonitor(CJSettings(), lambda: [batch]).sweep()
+    assert batch.stuck is stuck
+    batch.last_activity += 2
+    batch.stuck = False
+    BatchMonitor(CJSettings(), lambda: [batch]).sweep()
+    assert not batch.stuck
 
 
 def test_scores_that_do_not_settle_end_the_batch_by_their_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,10 +33,11 @@ __all__ = ["Batch", "Comparison", "Essay", "comparison_budget"]
 
 @dataclass(frozen=True, slots=True)
 class Essay:
-    """One essay to compare."""
+    """One essay to compare; ``grade`` is an anchor's expert grade."""
 
     id: str
-    text: str = ""
+    text: str = field(default="", repr=False)
+    grade: str | None = None
 
     @property
     def is_anchor(self) -> bool:
@@ -51,6 +52,8 @@ class Comparison:
     correlation_id: UUID
     first: int
     second: int
+    wave: int = 1
+    sent: bool = False
     settled: bool = False
     winner: int | None = None
 
@@ -91,6 +94,7 @@ class Batch:
     started: float = field(default_factory=time.monotonic)
     trace: dict[str, str] = field(default_factory=lambda: {"traceparent": _traceparent()})
     context: JudgeContext = field(default_factory=JudgeContext)
+    grade_scale: str | None = None
     essays: Sequence[Essay] = ()
     comparisons: dict[UUID, Comparison] = field(default_factory=dict)
     counts: list[int] = field(default_factory=list)
@@ -98,11 +102,13 @@ class Batch:
     completed: int = 0
     failed: int = 0
     resampling_passes: int = 0
+    wave: int = 0
     covered: set[Pair] = field(default_factory=set)
     drawn: set[Pair] = field(default_factory=set)
     judges: Counter[tuple[str, str]] = field(default_factory=Counter)
     last_callback: UUID | None = None
     last_activity: float = field(default_factory=time.monotonic)
+    stuck: bool = False
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     orientation: Orientation = field(init=False)
 
@@ -153,6 +159,11 @@ class Batch:
         """(winner, loser) of every comparison that has a winner, in the order of submission."""
         return [(c.winner, c.loser) for c in self.comparisons.values() if c.winner is not None]
 
+    def outcomes_before(self, wave: int) -> list[Pair]:
+        """The same of the waves before one."""
+        settled = (c for c in self.comparisons.values() if c.wave < wave)
+        return [(c.winner, c.loser) for c in settled if c.winner is not None]
+
     def facts(self, max_score_change: float | None) -> WaveFacts:
         """The counters that decide what comes next."""
         return WaveFacts(
@@ -167,15 +178,24 @@ class Batch:
         )
 
     def submit(self, ordered: Pair) -> Comparison:
-        """Count a comparison as submitted, before it is sent."""
-        comparison = Comparison(uuid4(), *ordered)
+        """Count a comparison of the present wave as submitted, before it is sent."""
+        comparison = Comparison(uuid4(), *ordered, wave=self.wave)
+        self.enter(comparison)
+        return comparison
+
+    def enter(self, comparison: Comparison) -> None:
+        """Count a comparison without an outcome; its order is known to the orientation already."""
         self.comparisons[comparison.correlation_id] = comparison
-        self.drawn.add(unordered(*ordered))
-        for essay in ordered:
+        self.drawn.add(unordered(comparison.first, comparison.second))
+        for essay in (comparison.first, comparison.second):
             self.counts[essay] += 1
         self.settled.clear()
         self.last_activity = time.monotonic()
-        return comparison
+
+    def give_up(self) -> None:
+        """Wait no longer for the callbacks that are missing."""
+        self.stuck = True
+        self.settled.set()
 
     def settle(self, comparison: Comparison, result: LLMComparisonResultV1 | None) -> bool:
         """Record the outcome of a comparison; ``None`` means that it could not be sent.
@@ -185,17 +205,32 @@ class Batch:
         """
         if comparison.settled:
             return False
+        if result is None:
+            self.record(comparison, None, None)
+            return True
+        winners = {"Essay A": comparison.first, "Essay B": comparison.second}
+        winner = None if result.winner is None else winners[result.winner]
+        self.record(comparison, winner, (result.provider, result.model))
+        return True
+
+    def record(self, comparison: Comparison, winner: int | None, judge: tuple[str, str] | None) -> None:
+        """Record an outcome.
+
+        Args:
+            comparison: It has none yet.
+            winner: Index of the essay; ``None`` on errors.
+            judge: Provider and model of the callback; ``None`` if there was none.
+        """
         comparison.settled = True
         self.last_activity = time.monotonic()
-        if result is not None and result.winner is not None:
-            comparison.winner = comparison.first if result.winner == "Essay A" else comparison.second
+        if winner is not None and judge is not None:
+            comparison.winner = winner
             self.covered.add(unordered(comparison.first, comparison.second))
-            self.judges[(result.provider, result.model)] += 1
+            self.judges[judge] += 1
             self.completed += 1
         else:
             self.failed += 1
-        if result is not None:
-            self.last_callback = result.correlation_id
+        if judge is not None:
+            self.last_callback = comparison.correlation_id
         if self.callbacks == self.submitted:
             self.settled.set()
-        return True

@@ -1,4 +1,4 @@
-"""HTTP clients of the CJ service: for essay texts, and for comparisons (contract sections 4 and 6.7)."""
+"""HTTP clients of the CJ service: for texts, and for comparisons (contract sections 4 and 6.7)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pytest_eng5.pipeline.settings import CJSettings
 
 __all__ = ["ContentClient", "ProviderClient", "SubmissionRefused"]
 
+_TEXT = {"content-type": "text/plain; charset=utf-8"}
 _JSON = {"content-type": "application/json"}
 
 
@@ -19,7 +20,7 @@ class SubmissionRefused(ServiceError):
 
 
 class ContentClient:
-    """Fetches texts from the content service.
+    """Fetches texts from the content service, and stores them there.
 
     Args:
         http: Client.
@@ -58,6 +59,28 @@ class ContentClient:
         if not text.strip():
             raise ServiceError("INVALID_RESPONSE", "the text is blank", storage_id=storage_id)
         return text
+
+    async def store(self, text: str) -> str:
+        """Store a text; returns its storage id.
+
+        Raises:
+            ServiceError: ``CONTENT_SERVICE_ERROR``.
+        """
+        response = await with_attempts(
+            lambda: self._http.post(self._url, content=text.encode(), headers=_TEXT, timeout=self._timeout),
+            self._attempts,
+            "CONTENT_SERVICE_ERROR",
+        )
+        if response.status_code != 201:
+            raise ServiceError(
+                "CONTENT_SERVICE_ERROR", f"the content service answered {response.status_code}"
+            )
+        try:
+            return str(response.json()["storage_id"])
+        except (ValueError, KeyError, TypeError):
+            raise ServiceError(
+                "CONTENT_SERVICE_ERROR", "the content service answered no storage id"
+            ) from None
 
 
 class ProviderClient:

@@ -25,8 +25,10 @@ from pytest_eng5.contracts import (
     utc_now,
 )
 from pytest_eng5.pipeline.cj.batch import Batch
+from pytest_eng5.pipeline.cj.grading import NO_GRADES, Grades
+from pytest_eng5.pipeline.cj.outbox import Message
+from pytest_eng5.pipeline.cj.projection import UNAVAILABLE
 from pytest_eng5.pipeline.errors import ServiceError
-from pytest_eng5.pipeline.publisher import Publisher
 from pytest_eng5.pipeline.settings import CJSettings
 
 __all__ = [
@@ -35,9 +37,9 @@ __all__ = [
     "error_info",
     "estimated_comparisons",
     "failed",
-    "publish_failed",
-    "publish_results",
+    "failure_message",
     "resource_consumption",
+    "result_messages",
     "rich_result",
 ]
 
@@ -86,15 +88,20 @@ def completed(batch: Batch) -> CJAssessmentCompletedV1:
 
 
 def rich_result(
-    batch: Batch, theta: Sequence[float], ranked: Sequence[int], settings: CJSettings
+    batch: Batch,
+    theta: Sequence[float],
+    ranked: Sequence[int],
+    settings: CJSettings,
+    grades: Grades = NO_GRADES,
 ) -> AssessmentResultV1:
-    """The rich result without projection: every grade U, score 0, confidence LOW.
+    """The rich result; an essay without a projection has grade U, score 0, confidence LOW.
 
     Args:
         batch: The batch; names the judge that most comparisons had.
         theta: θ of each essay in logits.
         ranked: Indices of the essays, best first.
         settings: Names the judge when nothing was compared.
+        grades: Of the students; anchors never have one in this event.
     """
     default = (settings.default_llm_provider, settings.default_llm_model)
     provider, model = max(batch.judges, key=lambda judge: batch.judges[judge], default=default)
@@ -108,7 +115,9 @@ def rich_result(
         assessment_method="cj_assessment",
         model_used=model,
         model_provider=provider,
-        essay_results=[_essay_result(batch, i, theta[i], rank) for rank, i in enumerate(ranked, start=1)],
+        essay_results=[
+            _essay_result(batch, i, theta[i], rank, grades) for rank, i in enumerate(ranked, start=1)
+        ],
         assessment_metadata={
             "anchor_essays_used": anchors,
             "calibration_method": "anchor" if anchors else "default",
@@ -118,18 +127,20 @@ def rich_result(
             "llm_temperature": settings.default_llm_temperature,
             "assignment_id": batch.request.assignment_id,
             "course_code": batch.request.course_code.value,
+            **grades.metadata,
         },
     )
 
 
-def _essay_result(batch: Batch, essay: int, theta: float, rank: int) -> EssayResultV1:
+def _essay_result(batch: Batch, essay: int, theta: float, rank: int, grades: Grades) -> EssayResultV1:
     anchor = batch.essays[essay].is_anchor
+    found = grades.projections.get(essay, UNAVAILABLE)
     return EssayResultV1(
         essay_id=batch.essays[essay].id,
-        normalized_score=0.0,
-        letter_grade="U",
-        confidence_score=0.0,
-        confidence_label="LOW",
+        normalized_score=found.normalized_score,
+        letter_grade=grades.letter(essay),
+        confidence_score=found.confidence_score,
+        confidence_label=found.confidence_label,
         bt_score=theta,
         rank=rank,
         is_anchor=anchor,
@@ -187,31 +198,34 @@ def _envelope(
     )
 
 
-async def publish_failed(
-    publisher: Publisher,
-    payload: CJAssessmentFailedV1,
-    correlation_id: UUID,
-    trace: dict[str, str] | None = None,
-) -> None:
-    """Publish a failure under the batch id."""
+def failure_message(
+    payload: CJAssessmentFailedV1, correlation_id: UUID, trace: dict[str, str] | None = None
+) -> Message:
+    """A failure, under the batch id."""
     event = ProcessingEvent.CJ_ASSESSMENT_FAILED
-    envelope = _envelope(topic_name(event), correlation_id, payload, trace)
-    await publisher.publish(event, envelope, key=payload.entity_id)
+    return Message(
+        event, _envelope(topic_name(event), correlation_id, payload, trace), str(payload.entity_id)
+    )
 
 
-async def publish_results(
-    publisher: Publisher, batch: Batch, theta: Sequence[float], ranked: Sequence[int], settings: CJSettings
-) -> None:
-    """Publish the completion, then the rich result, then the resource event, each after the one before."""
-    rich = rich_result(batch, theta, ranked, settings)
+def result_messages(
+    batch: Batch,
+    theta: Sequence[float],
+    ranked: Sequence[int],
+    settings: CJSettings,
+    grades: Grades = NO_GRADES,
+) -> list[Message]:
+    """The completion, the rich result and the resource event, in the order of their publication."""
+    rich = rich_result(batch, theta, ranked, settings, grades)
     thin_event, resource_event = (
         ProcessingEvent.CJ_ASSESSMENT_COMPLETED,
         ProcessingEvent.RESOURCE_CONSUMPTION_REPORTED,
     )
-    for event, event_type, key, payload in (
-        (thin_event, topic_name(thin_event), batch.batch_id, completed(batch)),
-        (ProcessingEvent.ASSESSMENT_RESULT_PUBLISHED, rich.event_name.value, str(batch.job_id), rich),
-        (resource_event, topic_name(resource_event), batch.batch_id, resource_consumption(batch)),
-    ):
-        envelope = _envelope(event_type, batch.correlation_id, payload, batch.trace)
-        await publisher.publish(event, envelope, key=key)
+    return [
+        Message(event, _envelope(event_type, batch.correlation_id, payload, batch.trace), key)
+        for event, event_type, key, payload in (
+            (thin_event, topic_name(thin_event), batch.batch_id, completed(batch)),
+            (ProcessingEvent.ASSESSMENT_RESULT_PUBLISHED, rich.event_name.value, str(batch.job_id), rich),
+            (resource_event, topic_name(resource_event), batch.batch_id, resource_consumption(batch)),
+        )
+    ]

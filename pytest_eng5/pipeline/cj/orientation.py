@@ -28,13 +28,13 @@ class Orientation:
 
     def coverage(self, pair: Pair) -> Pair:
         """Order a pair of a coverage wave and remember it."""
-        return self._remember(self._fair(pair))
+        return self.remember(self._fair(pair))
 
     def resampling(self, pair: Pair) -> Pair:
         """Order a pair that is compared again: the other way round if only one order was shown."""
         forward, backward = unordered(*pair), unordered(*pair)[::-1]
         if (forward in self._shown) != (backward in self._shown):
-            return self._remember(backward if forward in self._shown else forward)
+            return self.remember(backward if forward in self._shown else forward)
         return self.coverage(pair)
 
     def _fair(self, pair: Pair) -> Pair:
@@ -50,7 +50,8 @@ class Orientation:
             return (i, j) if as_is < swapped else (j, i)
         return (i, j) if self._random.random() < 0.5 else (j, i)
 
-    def _remember(self, ordered: Pair) -> Pair:
+    def remember(self, ordered: Pair) -> Pair:
+        """Count a pair as shown in this order; returns it."""
         self._skew[ordered[0]] += 1
         self._skew[ordered[1]] -= 1
         self._shown.add(ordered)

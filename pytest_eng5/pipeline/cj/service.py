@@ -10,10 +10,11 @@ from uuid import UUID, uuid4
 import orjson
 from pydantic import ValidationError
 
-from pytest_eng5.contracts import ProcessingEvent, decode_event, validation_reasons
+from pytest_eng5.contracts import EventEnvelope, ProcessingEvent, decode_event, validation_reasons
 from pytest_eng5.pipeline.cj import events
 from pytest_eng5.pipeline.cj.batch import Batch, Comparison
 from pytest_eng5.pipeline.cj.metrics import CJMetrics
+from pytest_eng5.pipeline.cj.monitor import BatchMonitor
 from pytest_eng5.pipeline.cj.workflow import Services, Workflow
 from pytest_eng5.pipeline.errors import ServiceError
 from pytest_eng5.pipeline.logs import service_logger
@@ -38,14 +39,15 @@ class CJService:
     def __init__(self, services: Services, tasks: TaskGroup) -> None:
         self._services = services
         self._tasks = tasks
-        self._known: set[str] = set()
+        self._batches = services.batches
         self._expected: dict[UUID, tuple[Batch, Comparison]] = {}
-        self._running = 0
+        self._running: dict[int, Batch] = {}
+        self.monitor = BatchMonitor(services.settings, self._running.values)
 
     @property
     def running(self) -> int:
         """Batches under way."""
-        return self._running
+        return len(self._running)
 
     @property
     def metrics(self) -> CJMetrics:
@@ -77,6 +79,7 @@ class CJService:
         if not found[0].settle(found[1], result):
             _log.warning("callback repeated", request_id=result.request_id, batch_id=found[0].batch_id)
             return "duplicate"
+        self._batches.settled(found[1], (result.provider, result.model))
         self.metrics.settled(result)
         return "success" if result.is_success else "failure"
 
@@ -91,35 +94,54 @@ class CJService:
         if not batch_id or len(batch_id) > _BATCH_ID_LIMIT:
             named = batch_id or envelope.data.system_metadata.entity_id
             message = f"entity_id is the batch id and has 1 to {_BATCH_ID_LIMIT} characters"
-            await self._refuse(named, envelope.correlation_id, ServiceError("VALIDATION_ERROR", message))
-        elif self._is_new(batch_id):
-            settings = self._services.settings
-            batch = Batch.accept(
-                len(self._known),
-                batch_id,
-                envelope,
-                settings.max_pairwise_comparisons,
-                settings.pair_generation_seed,
-            )
+            await self._refuse(0, named, envelope.correlation_id, ServiceError("VALIDATION_ERROR", message))
+        elif batch := self._accept(batch_id, envelope, value):
             _log.info("batch accepted", batch_id=batch_id, budget=batch.budget)
             self._tasks.create_task(self._run(batch))
 
-    def _is_new(self, batch_id: str) -> bool:
-        if batch_id in self._known:
+    def _accept(self, batch_id: str, envelope: EventEnvelope, value: bytes) -> Batch | None:
+        """The batch of a request, ``None`` if the request came before."""
+        settings = self._services.settings
+        with self._batches.transaction():
+            job_id = self._claim(batch_id)
+            if job_id is None:
+                return None
+            batch = Batch.accept(
+                job_id, batch_id, envelope, settings.max_pairwise_comparisons, settings.pair_generation_seed
+            )
+            self._batches.accepted(batch, value)
+        return batch
+
+    def _claim(self, batch_id: str) -> int | None:
+        job_id = self._batches.claim(batch_id)
+        if job_id is None:
             _log.warning("request repeated, ignored", batch_id=batch_id)
-            return False
-        self._known.add(batch_id)
-        return True
+        return job_id
+
+    def resume(self) -> None:
+        """Take up the batches that were under way when the process before this one ended.
+
+        Before anything is consumed, so that their callbacks find them. The batch timeout starts anew: what
+        came in the meantime has not been read yet.
+        """
+        for batch in self._batches.running(self._services.settings.pair_generation_seed):
+            waiting = [each for each in batch.comparisons.values() if not each.settled]
+            for comparison in waiting:
+                self._expected[comparison.correlation_id] = (batch, comparison)
+            _log.info(
+                "batch resumed", batch_id=batch.batch_id, callbacks=batch.callbacks, waiting=len(waiting)
+            )
+            self._tasks.create_task(self._run(batch))
 
     async def _run(self, batch: Batch) -> None:
         def expect(comparison: Comparison) -> None:
             self._expected[comparison.correlation_id] = (batch, comparison)
 
-        self._running += 1
+        self._running[batch.job_id] = batch
         try:
             await Workflow(batch, self._services, expect).run()
         finally:
-            self._running -= 1
+            del self._running[batch.job_id]
             for correlation in batch.comparisons:
                 self._expected.pop(correlation, None)
 
@@ -128,14 +150,15 @@ class CJService:
         problems = _problems(error)
         _log.error("request cannot be read", problems=problems)
         batch_id, correlation = _identity(value)
-        if batch_id and self._is_new(batch_id):
+        job_id = self._claim(batch_id) if batch_id else None
+        if batch_id and job_id is not None:
             pointer, message = validation_reasons(error)[0]
             refusal = ServiceError("VALIDATION_ERROR", f"{pointer}: {message}", problems=problems)
-            await self._refuse(batch_id, correlation, refusal)
+            await self._refuse(job_id, batch_id, correlation, refusal)
 
-    async def _refuse(self, batch_id: str, correlation: UUID, error: ServiceError) -> None:
+    async def _refuse(self, job_id: int, batch_id: str, correlation: UUID, error: ServiceError) -> None:
         failure = events.failed(batch_id, events.INITIALIZATION_FAILED, events.error_info(error, correlation))
-        await events.publish_failed(self._services.publisher, failure, correlation)
+        await self._services.outbox.end(job_id, [events.failure_message(failure, correlation)])
         _log.error("request refused", batch_id=batch_id, error_code=error.code, problem=error.what)
 
 

@@ -11,6 +11,7 @@ from pytest_eng5.pipeline.cj.batch import Batch, Comparison
 from pytest_eng5.pipeline.cj.clients import ProviderClient, SubmissionRefused
 from pytest_eng5.pipeline.cj.metrics import CJMetrics
 from pytest_eng5.pipeline.cj.prompts import compose_blocks, join_blocks
+from pytest_eng5.pipeline.cj.records import BatchStore
 from pytest_eng5.pipeline.errors import ServiceError
 from pytest_eng5.pipeline.logs import service_logger
 from pytest_eng5.pipeline.settings import CJSettings
@@ -43,6 +44,7 @@ class WaveSender:
         mode: Effective batching mode.
         metrics: Counts what is sent.
         topic_prefix: Prefix of the callback topic.
+        store: Keeps what was sent.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class WaveSender:
         mode: str,
         topic_prefix: str,
         metrics: CJMetrics,
+        store: BatchStore,
     ) -> None:
         self._batch = batch
         self._client = client
@@ -64,7 +67,7 @@ class WaveSender:
         self._metrics = metrics
         self._callback_topic = topic_name(ProcessingEvent.LLM_COMPARISON_RESULT, topic_prefix)
         self._slots = asyncio.Semaphore(settings.llm_concurrency)
-        self._waves = 0
+        self._store = store
 
     async def send(self, wave: Sequence[Comparison]) -> None:
         """Send a wave; a comparison that cannot be sent counts as failed.
@@ -72,10 +75,9 @@ class WaveSender:
         Raises:
             SubmissionRefused: The provider service refuses the batch's comparisons for good.
         """
-        if not self._waves:
+        if self._batch.wave == 1:
             self._metrics.batch_started(self._mode)
         shared = self._shared_metadata(len(wave))
-        self._waves += 1
         sending = (self._send(comparison, shared) for comparison in wave)
         for result in await asyncio.gather(*sending, return_exceptions=True):
             if isinstance(result, BaseException):
@@ -85,12 +87,14 @@ class WaveSender:
         try:
             async with self._slots:
                 await self._client.submit(self._request(comparison, shared))
+            self._store.sent(comparison)
             self._metrics.submitted(self._mode)
         except SubmissionRefused:
             raise
         except ServiceError as error:
             _log.warning("comparison not sent", batch_id=self._batch.batch_id, problem=error.what)
             self._batch.settle(comparison, None)
+            self._store.settled(comparison, None)
 
     def _request(self, comparison: Comparison, shared: dict[str, Any]) -> LLMComparisonRequest:
         first, second = (self._batch.essays[i] for i in (comparison.first, comparison.second))
@@ -111,7 +115,7 @@ class WaveSender:
             "bos_batch_id": self._batch.batch_id,
             "cj_batch_id": str(self._batch.job_id),
             "cj_source": "els",
-            "cj_request_type": "cj_retry" if self._waves else "cj_comparison",
+            "cj_request_type": "cj_retry" if self._batch.wave > 1 else "cj_comparison",
             "reasoning_effort": self._overrides.reasoning_effort,
             "output_verbosity": self._overrides.output_verbosity,
         }
@@ -119,5 +123,5 @@ class WaveSender:
             metadata["cj_llm_batching_mode"] = self._mode
             metadata["preferred_bundle_size"] = min(wave_size, _MAX_BUNDLE)
             if self._mode != "per_request":
-                metadata["comparison_iteration"] = self._waves
+                metadata["comparison_iteration"] = self._batch.wave - 1
         return {key: value for key, value in metadata.items() if value is not None}

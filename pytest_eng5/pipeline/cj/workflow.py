@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_eng5.errors import Eng5Error
 from pytest_eng5.pipeline.cj import events
+from pytest_eng5.pipeline.cj.assignments import AssignmentStore
 from pytest_eng5.pipeline.cj.batch import Batch, Comparison, Essay
 from pytest_eng5.pipeline.cj.clients import ContentClient, ProviderClient
 from pytest_eng5.pipeline.cj.decision import Decision, assess, decide
+from pytest_eng5.pipeline.cj.grading import grade_students
 from pytest_eng5.pipeline.cj.matching import MatchingWeights, Pair, coverage_pairs, resampling_pairs
 from pytest_eng5.pipeline.cj.metrics import CJMetrics
-from pytest_eng5.pipeline.cj.preparation import check_request, fetch_essays, judge_context, provider_overrides
+from pytest_eng5.pipeline.cj.outbox import Message, Outbox
+from pytest_eng5.pipeline.cj.preparation import (
+    assignment_of,
+    check_request,
+    fetch_essays,
+    judge_context,
+    provider_overrides,
+)
+from pytest_eng5.pipeline.cj.records import BatchStore
 from pytest_eng5.pipeline.cj.scoring import bradley_terry, max_score_change, ranking
 from pytest_eng5.pipeline.cj.submission import WaveSender, effective_batching_mode
+from pytest_eng5.pipeline.database import Database
 from pytest_eng5.pipeline.errors import PipelineError, ServiceError
 from pytest_eng5.pipeline.logs import service_logger
 from pytest_eng5.pipeline.publisher import Publisher
@@ -29,9 +39,9 @@ _FORCED_SCORING_PROGRESS = 0.8
 _log = service_logger("cj_assessment_service")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Services:
-    """What a workflow works with."""
+    """What a workflow works with; all that is kept is in ``database``."""
 
     settings: CJSettings
     content: ContentClient
@@ -39,6 +49,15 @@ class Services:
     publisher: Publisher
     topic_prefix: str = ""
     metrics: CJMetrics = field(default_factory=CJMetrics)
+    database: Database = field(default_factory=Database)
+    assignments: AssignmentStore = field(init=False)
+    batches: BatchStore = field(init=False)
+    outbox: Outbox = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.assignments = AssignmentStore(self.database)
+        self.batches = BatchStore(self.database)
+        self.outbox = Outbox(self.database, self.batches, self.publisher)
 
 
 class _Ended(Eng5Error):
@@ -79,7 +98,7 @@ class Workflow:
             # The correlation id of the last callback, not of the request (contract 1.3).
             correlation = batch.last_callback or batch.correlation_id
             failure = events.failed(batch.batch_id, str(batch.job_id), end.reason)
-            await events.publish_failed(self._services.publisher, failure, correlation, batch.trace)
+            await self._end(events.failure_message(failure, correlation, batch.trace))
             _log.warning("batch failed", batch_id=batch.batch_id, reason=end.reason["reason"])
         except Exception as error:
             await self._publish_error(error)
@@ -92,25 +111,33 @@ class Workflow:
         job_id = str(batch.job_id) if batch.callbacks else events.INITIALIZATION_FAILED
         info = events.error_info(error, batch.correlation_id)
         failure = events.failed(batch.batch_id, job_id, info)
-        await events.publish_failed(self._services.publisher, failure, batch.correlation_id, batch.trace)
+        await self._end(events.failure_message(failure, batch.correlation_id, batch.trace))
         _log.warning("batch failed", batch_id=batch.batch_id, error_code=error.code, problem=error.what)
+
+    async def _end(self, *messages: Message) -> None:
+        await self._services.outbox.end(self._batch.job_id, messages)
 
     async def _work(self) -> None:
         batch = self._batch
-        check_request(batch.request)
-        await self._take_essays()
+        if not batch.essays:
+            check_request(batch.request)
+            await self._take_essays()
+            self._services.batches.prepared(batch)
         if len(batch.students) >= 2:
             await self._compare()
         await self._finalize()
 
     async def _take_essays(self) -> None:
-        batch, content = self._batch, self._services.content
+        batch, content, assignments = self._batch, self._services.content, self._services.assignments
+        assignment = assignment_of(batch.request, assignments)
         named = [Essay(ref.essay_id) for ref in batch.request.essays_for_cj]
         if sum(not essay.is_anchor for essay in named) < 2:
             batch.take_essays(named)
             return
-        batch.context = await judge_context(batch.request, content)
-        batch.take_essays(await fetch_essays(batch, content))
+        if assignment is not None:
+            batch.grade_scale = assignment.grade_scale
+        batch.context = await judge_context(batch.request, content, assignment)
+        batch.take_essays(await fetch_essays(batch.request, content, assignments, assignment))
 
     async def _compare(self) -> None:
         """Waves until the decision table says that the batch is done.
@@ -118,17 +145,32 @@ class Workflow:
         Raises:
             _Ended: It is done without a result.
         """
-        batch = self._batch
-        sender = self._sender()
-        pairs = [batch.orientation.coverage(pair) for pair in await self._coverage_wave()]
+        batch, sender = self._batch, self._sender()
+        if batch.wave:
+            pairs = await self._resume(sender)
+        else:
+            pairs = [batch.orientation.coverage(pair) for pair in await self._coverage_wave()]
         while pairs:
+            batch.wave += 1
             wave = [batch.submit(pair) for pair in pairs]
-            for comparison in wave:
-                self._expect(comparison)
-            await sender.send(wave)
-            if not await self._callbacks_arrived():
-                return
-            pairs = await self._next_wave()
+            self._services.batches.submitted(batch, wave)
+            pairs = await self._see_through(sender, wave)
+
+    async def _resume(self, sender: WaveSender) -> list[Pair]:
+        """Go on with the wave that was under way when the process before this one ended."""
+        batch = self._batch
+        if before := batch.outcomes_before(batch.wave):
+            batch.theta = await asyncio.to_thread(bradley_terry, len(batch.essays), before)
+        return await self._see_through(
+            sender, [each for each in batch.comparisons.values() if each.wave == batch.wave]
+        )
+
+    async def _see_through(self, sender: WaveSender, wave: Sequence[Comparison]) -> list[Pair]:
+        """Send what is to be sent of a wave and await its callbacks; returns the pairs of the next one."""
+        for comparison in wave:
+            self._expect(comparison)
+        await sender.send([each for each in wave if not each.sent and not each.settled])
+        return await self._next_wave() if await self._callbacks_arrived() else []
 
     def _sender(self) -> WaveSender:
         overrides = provider_overrides(self._batch.request, self._settings)
@@ -141,30 +183,29 @@ class Workflow:
             mode=mode,
             topic_prefix=self._services.topic_prefix,
             metrics=self._services.metrics,
+            store=self._services.batches,
         )
 
     async def _callbacks_arrived(self) -> bool:
-        """Wait for all callbacks of the wave.
+        """Wait for all callbacks of the wave, or for the monitor to give the batch up.
 
         Returns:
-            False when the batch has been idle for the batch timeout but is far enough to be scored.
+            False when it was given up but is far enough to be scored.
 
         Raises:
-            _Ended: It has been idle and is not far enough (contract 7.7).
+            _Ended: It was given up and is not far enough (contract 7.7).
         """
-        batch, patience = self._batch, self._settings.batch_timeout_hours * 3600
-        while not batch.settled.is_set():
-            idle = time.monotonic() - batch.last_activity
-            if idle >= patience:
-                progress = batch.callbacks / batch.budget
-                if progress >= _FORCED_SCORING_PROGRESS and batch.completed:
-                    return False
-                raise _Ended(_stuck(progress))
-            try:
-                await asyncio.wait_for(batch.settled.wait(), patience - idle)
-            except TimeoutError:
-                continue
-        return True
+        batch = self._batch
+        await batch.settled.wait()
+        if batch.callbacks == batch.submitted:
+            return True
+        progress = batch.callbacks / batch.budget
+        if progress >= _FORCED_SCORING_PROGRESS and batch.completed:
+            _log.warning(
+                "batch scored without all callbacks", batch_id=batch.batch_id, callbacks=batch.callbacks
+            )
+            return False
+        raise _Ended(_stuck(progress))
 
     async def _next_wave(self) -> list[Pair]:
         """Score, decide, and draw the next wave; empty when the batch is to be finalised.
@@ -243,7 +284,8 @@ class Workflow:
         if batch.submitted and batch.theta is None:
             await self._score()
         theta = [0.0] * len(batch.essays) if batch.theta is None else batch.theta.tolist()
-        await events.publish_results(self._services.publisher, batch, theta, ranking(theta), self._settings)
+        grades = grade_students(batch, theta)
+        await self._end(*events.result_messages(batch, theta, ranking(theta), self._settings, grades))
         self._services.metrics.finished(batch.callbacks, batch.elapsed)
         _log.info("batch complete", batch_id=batch.batch_id, callbacks=batch.callbacks)
 

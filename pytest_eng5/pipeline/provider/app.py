@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from pytest_eng5.contracts import LLMComparisonRequest, LLMQueuedResponse, validation_reasons
+from pytest_eng5.contracts import LLMComparisonRequest, LLMQueuedResponse
 from pytest_eng5.pipeline.errors import ServiceError
-from pytest_eng5.pipeline.http import Readiness, health_routes, route, service_app
+from pytest_eng5.pipeline.http import Readiness, health_routes, read_body, route, service_app
 from pytest_eng5.pipeline.provider.callbacks import SERVICE, QueuedComparison
 from pytest_eng5.pipeline.provider.judge import Simulation
 from pytest_eng5.pipeline.provider.manifest import DEFAULT_MODELS, PROVIDERS, model_list
@@ -29,19 +28,7 @@ _MOCK_MODE = {
     "simulations": "/admin/simulations",
 }
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
 Register = Callable[[str, Simulation], Awaitable[None]]
-
-
-async def _body(request: Request, model: type[ModelT]) -> ModelT:
-    try:
-        return model.model_validate_json(await request.body())
-    except ValidationError as error:
-        problems = [
-            {"pointer": pointer, "message": message} for pointer, message in validation_reasons(error)
-        ]
-        first = f"{problems[0]['pointer']}: {problems[0]['message']}".removeprefix(": ")
-        raise ServiceError("VALIDATION_ERROR", first, problems=problems) from None
 
 
 def _check(request: LLMComparisonRequest, callback_topic: str) -> None:
@@ -98,23 +85,23 @@ def provider_app(
 
     async def compare(request: Request) -> Response:
         nonlocal accepted
-        body = await _body(request, LLMComparisonRequest)
+        body = await read_body(request, LLMComparisonRequest)
         _check(body, callback_topic)
         item = QueuedComparison(body)
         try:
-            await queue.put(item)
+            queue_id = await queue.put(item)
         except ServiceError as error:
             if error.code == "LLM_QUEUE_FULL":
                 metrics.refused()
             raise
         accepted += 1
         answer = LLMQueuedResponse(
-            queue_id=str(item.queue_id), message="the comparison is queued", estimated_wait_minutes=0
+            queue_id=str(queue_id), message="the comparison is queued", estimated_wait_minutes=0
         )
         return JSONResponse(answer.model_dump(), status_code=202)
 
     async def register(request: Request) -> Response:
-        await register_simulation(request.path_params["batch_id"], await _body(request, Simulation))
+        await register_simulation(request.path_params["batch_id"], await read_body(request, Simulation))
         return Response(status_code=204)
 
     async def providers(_: Request) -> Response:

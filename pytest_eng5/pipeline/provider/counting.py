@@ -12,7 +12,7 @@ from bisect import bisect_left
 from aiokafka import ConsumerRecord, TopicPartition
 
 from pytest_eng5.pipeline.kafka import KafkaOptions
-from pytest_eng5.pipeline.provider.replay import keys_between
+from pytest_eng5.pipeline.replay import keys_between
 
 __all__ = ["AttemptLog"]
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, model_validator
 
 from pytest_eng5.contracts import Winner, text_sha256, wire_confidence
 from pytest_eng5.pipeline.settings import LLMProviderSettings
@@ -21,6 +22,8 @@ __all__ = [
     "Judgement",
     "Simulation",
     "default_judgement",
+    "essay_hash",
+    "essay_texts",
     "fails",
     "labelled_prompt",
     "logistic",
@@ -29,13 +32,21 @@ __all__ = [
     "uniform_draw",
 ]
 
+TextHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
 
 class Simulation(BaseModel):
     """How the simulated judge behaves in one batch; body of ``PUT /admin/simulations/{batch_id}``.
 
+    The anchors of an assignment get their ids in the CJ service, so that nobody else can name them: what is
+    said of a text holds for any essay with it. The id comes first where both are given.
+
     Attributes:
         qualities: Quality of each essay in logits, by wire id.
         labels: A name for each wire id that is the same in every run; ids without one stand for themselves.
+        text_qualities: Quality in logits by text: 64 lower-case hexadecimal digits, the SHA-256 of the essay
+            without white space around it, in UTF-8.
+        text_labels: The names, by text as above.
         discrimination: Factor on the difference of qualities.
         position_bias: Logits in favour of the essay that is shown first.
         failure_rate: Share of comparisons that fail.
@@ -45,13 +56,34 @@ class Simulation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    qualities: dict[str, FiniteFloat]
+    qualities: dict[str, FiniteFloat] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
+    text_qualities: dict[TextHash, FiniteFloat] = Field(default_factory=dict)
+    text_labels: dict[TextHash, str] = Field(default_factory=dict)
     discrimination: FiniteFloat = 1.0
     position_bias: FiniteFloat = 0.0
     failure_rate: float = Field(default=0.0, ge=0, le=1)
     latency_ms: int = Field(default=0, ge=0)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _some_qualities(self) -> Self:
+        if not self.model_fields_set & {"qualities", "text_qualities"}:
+            raise ValueError("qualities or text_qualities is required")
+        return self
+
+    def for_pair(self, texts: Mapping[str, str]) -> Simulation:
+        """The simulation with what is known of two texts said of their ids.
+
+        Args:
+            texts: The essays of a comparison by id; one whose text is not known is left out.
+        """
+        if not (self.text_qualities or self.text_labels):
+            return self
+        hashes = {essay_id: essay_hash(text) for essay_id, text in texts.items()}
+        said = {i: self.text_qualities[h] for i, h in hashes.items() if h in self.text_qualities}
+        named = {i: self.text_labels[h] for i, h in hashes.items() if h in self.text_labels}
+        return self.model_copy(update={"qualities": said | self.qualities, "labels": named | self.labels})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +110,27 @@ _CLEAR = (
     "{winner} is in another class; {loser} struggles with basic sentence control.",
     "No doubt here: {winner} is richer, more accurate and better organised.",
 )
+
+
+def essay_hash(text: str) -> str:
+    """The key of an essay in ``text_qualities`` and ``text_labels``."""
+    return text_sha256(text.strip())
+
+
+def essay_texts(ids: tuple[str, str], blocks: Sequence[str]) -> dict[str, str]:
+    """The essays that a comparison shows, by id, as far as its blocks have them (contract section 9).
+
+    Args:
+        ids: Of Essay A and of Essay B.
+        blocks: Contents of the prompt blocks; an essay begins below its heading.
+    """
+    found: dict[str, str] = {}
+    for letter, essay_id in zip("AB", ids, strict=True):
+        heading = f"**Essay {letter} (ID: {essay_id}):**\n"
+        text = next((block[len(heading) :] for block in blocks if block.startswith(heading)), None)
+        if text is not None:
+            found[essay_id] = text
+    return found
 
 
 def logistic(x: float) -> float:

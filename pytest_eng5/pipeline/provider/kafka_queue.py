@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -24,9 +25,9 @@ from pytest_eng5.pipeline.provider.counting import AttemptLog
 from pytest_eng5.pipeline.provider.processing import Processor
 from pytest_eng5.pipeline.provider.progress import Progress
 from pytest_eng5.pipeline.provider.records import QueueRecord, batch_of, queue_topic
-from pytest_eng5.pipeline.provider.replay import answered_since
 from pytest_eng5.pipeline.provider.shared_simulations import SharedSimulations
 from pytest_eng5.pipeline.publisher import Publisher
+from pytest_eng5.pipeline.replay import answered_since
 from pytest_eng5.pipeline.settings import LLMProviderSettings
 
 __all__ = ["GROUP", "KafkaQueue"]
@@ -115,7 +116,7 @@ class KafkaQueue:
         self._depth = 0
         self._tenure = _Tenure(options)
 
-    async def put(self, item: QueuedComparison) -> None:
+    async def put(self, item: QueuedComparison) -> UUID:
         """Publish a comparison to the queue.
 
         Raises:
@@ -136,6 +137,7 @@ class KafkaQueue:
             ) from None
         except BrokerLost as error:
             raise ServiceError("KAFKA_PUBLISH_ERROR", error.what) from None
+        return item.queue_id
 
     @property
     def depth(self) -> int:

@@ -14,6 +14,7 @@ from pytest_eng5.pipeline.provider.callbacks import SERVICE, QueuedComparison
 from pytest_eng5.pipeline.provider.judge import (
     Judgement,
     default_judgement,
+    essay_texts,
     fails,
     labelled_prompt,
     simulated_judgement,
@@ -108,6 +109,8 @@ class Processor:
             await asyncio.sleep(self._settings.mock_latency_ms / 1000)
             return default_judgement(prompt, self._settings)
         first, second = str(metadata.get("essay_a_id")), str(metadata.get("essay_b_id"))
+        blocks = [block.content for block in item.request.prompt_blocks or ()]
+        simulation = simulation.for_pair(essay_texts((first, second), blocks))
         unknown = [essay_id for essay_id in (first, second) if essay_id not in simulation.qualities]
         if unknown:
             raise ServiceError(

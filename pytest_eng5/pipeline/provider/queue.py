@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Protocol
+from uuid import UUID
 
 from pytest_eng5.pipeline.errors import ServiceError
 from pytest_eng5.pipeline.provider.callbacks import QueuedComparison
+from pytest_eng5.pipeline.provider.journal import Journal
 from pytest_eng5.pipeline.provider.processing import Processor
 from pytest_eng5.pipeline.settings import LLMProviderSettings
 
@@ -16,8 +19,8 @@ __all__ = ["ComparisonQueue", "MemoryQueue"]
 class ComparisonQueue(Protocol):
     """Where accepted comparisons wait for the judge."""
 
-    async def put(self, item: QueuedComparison) -> None:
-        """Queue a comparison; it has been accepted when this returns.
+    async def put(self, item: QueuedComparison) -> UUID:
+        """Queue a comparison; it has been accepted when this returns its queue id.
 
         Raises:
             ServiceError: ``LLM_QUEUE_FULL``, or why it cannot be accepted now.
@@ -40,25 +43,45 @@ class MemoryQueue:
     Args:
         settings: Sizes.
         processor: Answers the comparisons.
+        journal: Keeps them over a restart, if they are to be kept.
     """
 
-    def __init__(self, settings: LLMProviderSettings, processor: Processor) -> None:
+    def __init__(
+        self, settings: LLMProviderSettings, processor: Processor, journal: Journal | None = None
+    ) -> None:
+        self._journal = journal
         self._settings = settings
         self._processor = processor
-        self._waiting: asyncio.Queue[QueuedComparison] = asyncio.Queue(settings.queue_max_size)
+        self._waiting: asyncio.Queue[QueuedComparison] = asyncio.Queue()
 
-    async def put(self, item: QueuedComparison) -> None:
-        """Queue a comparison.
+    async def put(self, item: QueuedComparison) -> UUID:
+        """Queue a comparison, unless the same is there or was answered.
 
         Raises:
             ServiceError: ``LLM_QUEUE_FULL``.
         """
-        try:
-            self._waiting.put_nowait(item)
-        except asyncio.QueueFull:
+        if self._waiting.qsize() >= self._settings.queue_max_size:
             raise ServiceError(
-                "LLM_QUEUE_FULL", f"the queue holds {self._waiting.maxsize} comparisons"
-            ) from None
+                "LLM_QUEUE_FULL", f"the queue holds {self._settings.queue_max_size} comparisons"
+            )
+        before = None if self._journal is None else self._journal.accept(item)
+        if before is not None:
+            return before
+        self._waiting.put_nowait(item)
+        return item.queue_id
+
+    def resume(self, answered: Collection[str]) -> None:
+        """Queue what was kept by the process before this one.
+
+        Args:
+            answered: Queue ids of those whose callback the broker has.
+        """
+        assert self._journal is not None
+        for item in list(self._journal.waiting()):
+            if str(item.queue_id) in answered:
+                self._journal.answered(str(item.queue_id))
+            else:
+                self._waiting.put_nowait(item)
 
     @property
     def depth(self) -> int:
@@ -73,4 +96,7 @@ class MemoryQueue:
 
     async def _work(self) -> None:
         while True:
-            await self._processor.process(await self._waiting.get())
+            item = await self._waiting.get()
+            await self._processor.process(item)
+            if self._journal is not None:
+                self._journal.answered(str(item.queue_id))

@@ -72,8 +72,8 @@ class QueueRecord(BaseModel):
         """The same for each repetition of a comparison in a batch, which so stay in one partition."""
         return text_sha256(f"{batch_of(self.request)}\n{self.request.user_prompt}").encode()
 
-    def item(self, attempt: int) -> QueuedComparison:
-        """The comparison again; ``attempt`` is how often it was asked for before."""
+    def item(self, attempt: int | None) -> QueuedComparison:
+        """The comparison again; ``attempt`` is how often it was asked for before, if that is known."""
         waited = max(0.0, (utc_now() - self.requested_at).total_seconds())
         started = time.monotonic() - waited
         return QueuedComparison(self.request, self.queue_id, self.requested_at, started, attempt)

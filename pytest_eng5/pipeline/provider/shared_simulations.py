@@ -14,9 +14,9 @@ from pytest_eng5.pipeline.logs import service_logger
 from pytest_eng5.pipeline.provider.callbacks import SERVICE
 from pytest_eng5.pipeline.provider.judge import Simulation
 from pytest_eng5.pipeline.provider.records import SimulationRecord, queue_topic, simulations_topic
-from pytest_eng5.pipeline.provider.replay import patiently
 from pytest_eng5.pipeline.provider.simulations import SimulationBook
 from pytest_eng5.pipeline.publisher import Publisher
+from pytest_eng5.pipeline.replay import patiently
 
 __all__ = ["SharedSimulations"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from pytest_eng5.pipeline.errors import BrokerLost
 from pytest_eng5.pipeline.kafka import KafkaOptions
 
-__all__ = ["answered_since", "keys_between", "patiently", "reader"]
+__all__ = ["answered_since", "events_since", "keys_between", "patiently", "reader"]
 
 _POLL_MS = 500
 T = TypeVar("T")
@@ -109,20 +109,35 @@ async def answered_since(
     Raises:
         BrokerLost: The broker does not answer.
     """
+    return await _identities(options, partitions, timestamp_ms, lambda body: body["data"]["request_id"])
 
+
+async def events_since(
+    options: KafkaOptions, partitions: Collection[TopicPartition], timestamp_ms: int
+) -> frozenset[str]:
+    """Event ids of whatever was published since a time; otherwise as `answered_since`."""
+    return await _identities(options, partitions, timestamp_ms, lambda body: body["event_id"])
+
+
+async def _identities(
+    options: KafkaOptions,
+    partitions: Collection[TopicPartition],
+    timestamp_ms: int,
+    identity: Callable[[Any], Any],
+) -> frozenset[str]:
     async def read() -> frozenset[str]:
-        async with reader(options, "eng5-provider-answers") as consumer:
+        async with reader(options, "eng5-pipeline-replay") as consumer:
             starts = await consumer.offsets_for_times(dict.fromkeys(partitions, max(0, timestamp_ms)))
             ends = await consumer.end_offsets(list(partitions))
             stretches = {tp: (start.offset, ends[tp]) for tp, start in starts.items() if start is not None}
-            found = [_request_id(record.value) async for record in _records(consumer, stretches)]
-            return frozenset(request_id for request_id in found if request_id is not None)
+            found = [_identity(record.value, identity) async for record in _records(consumer, stretches)]
+            return frozenset(each for each in found if each is not None)
 
-    return await patiently(options, "reading the callbacks again", read)
+    return await patiently(options, "reading what was published", read)
 
 
-def _request_id(value: bytes | None) -> str | None:
+def _identity(value: bytes | None, identity: Callable[[Any], Any]) -> str | None:
     try:
-        return str(orjson.loads(value or b"")["data"]["request_id"])
+        return str(identity(orjson.loads(value or b"")))
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
