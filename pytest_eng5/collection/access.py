@@ -19,11 +19,22 @@ def runtime_of(config: pytest.Config) -> Runtime:
     """The runtime of a session; imports the heavy rooms at the first call."""
     runtime = config.stash.get(RUNTIME, None)
     if runtime is None:
-        from pytest_eng5.collection.runtime import Runtime
-
-        report = partial(_say, config)
-        runtime = config.stash[RUNTIME] = Runtime(config.stash[OPTIONS], config.stash[IDENTITY], report)
+        options = config.stash[OPTIONS]
+        kind = _live() if options.rejudge is None else _recorded()
+        runtime = config.stash[RUNTIME] = kind(options, config.stash[IDENTITY], partial(_say, config))
     return runtime
+
+
+def _live() -> type[Runtime]:
+    from pytest_eng5.collection.runtime import Runtime
+
+    return Runtime
+
+
+def _recorded() -> type[Runtime]:
+    from pytest_eng5.collection.recorded import RecordedRuntime
+
+    return RecordedRuntime
 
 
 def _say(config: pytest.Config, line: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from pytest_eng5.collection.access import runtime_of
-from pytest_eng5.collection.stash import FAILED_ITEM
+from pytest_eng5.collection.stash import FAILED_ITEM, OPTIONS
 from pytest_eng5.errors import Eng5Error, InfrastructureError
 from pytest_eng5.scenario import Threshold, Variant
 
@@ -85,6 +85,7 @@ class ScenarioItem(pytest.Function):
         try:
             outcome = runtime.outcome(self.runs)
             self._describe(outcome)
+            self._warn_of_changes(outcome)
             self._require_usable(runtime, outcome)
             fault = None
         except Eng5Error as error:
@@ -103,6 +104,14 @@ class ScenarioItem(pytest.Function):
         failed = self.parent.stash.get(FAILED_ITEM, None)
         if self.variant.fail_fast and failed not in (None, self.kind):
             pytest.skip(f"fail_fast: {failed} failed")
+
+    def _warn_of_changes(self, outcome: VariantOutcome) -> None:
+        """Say once what recorded runs were not made with, although the scenario file says so now."""
+        if self.kind == RUN and self.config.stash[OPTIONS].rejudge is not None:
+            from pytest_eng5.collection.recorded import differences
+
+            for text in differences(self.runs, outcome):
+                self.warn(pytest.PytestWarning(f"{self.variant.scenario} / {self.variant.id}: {text}"))
 
     def _require_usable(self, runtime: Runtime, outcome: VariantOutcome) -> None:
         endings = runtime.endings(self.runs)

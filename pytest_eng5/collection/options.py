@@ -47,6 +47,7 @@ class Options:
     concurrency: int
     overrides: tuple[str, ...]
     topic_prefix: str
+    rejudge: Path | None = None
 
     @property
     def broker_kind(self) -> str:
@@ -154,14 +155,30 @@ class _Source:
             raise pytest.UsageError(f"{option} {text}: expected an address such as http://localhost:8001")
         return text
 
-    def path(self, name: str, variable: str | None = None) -> Path | None:
-        text = self.text(name, variable)
+    def path(self, name: str, variable: str | None = None, *, ini: bool = True) -> Path | None:
+        text = self.text(name, variable, ini=ini)
         return None if text is None else (self.config.invocation_params.dir / text).absolute()
 
 
-_LATER = {
-    "rejudge": "run the scenarios again; their evidence stays in --eng5-output",
-}
+def _recorded(source: _Source) -> Path | None:
+    """The session folder whose runs are to be judged again.
+
+    Raises:
+        pytest.UsageError: It holds no runs.
+    """
+    folder = source.path("rejudge", ini=False)
+    if (
+        folder is None
+        or any(folder.glob("*/*/run-*/plan.json"))
+        or any(folder.glob("*/*/run-*/inventory.json"))
+    ):
+        return folder
+    what = "there are no recorded runs" if folder.is_dir() else "there is no such folder"
+    better = next(
+        (f for f in (folder / "latest", *folder.parents[:3]) if any(f.glob("*/*/run-*/plan.json"))), None
+    )
+    fix = "the folder of one session, such as .eng5/latest" if better is None else str(better)
+    raise pytest.UsageError(f"--eng5-rejudge {folder}: {what}\n  fix: name {fix}")
 
 
 def _broker(source: _Source) -> str:
@@ -183,9 +200,6 @@ def resolve_options(config: pytest.Config, environment: Mapping[str, str] | None
         pytest.UsageError: A value is not allowed, or asks for what does not exist yet.
     """
     source = _Source(config, os.environ if environment is None else environment)
-    for name, instead in _LATER.items():
-        if source.text(name, ini=name != "rejudge") is not None:
-            raise pytest.UsageError(f"--eng5-{name.replace('_', '-')} is not supported yet: {instead}")
     judge = source.choice("judge", None, ("scenario", "mock", "replay", "record"))
     if judge in ("replay", "record"):
         raise pytest.UsageError(f"--eng5-judge {judge} is not supported yet: use scenario or mock")
@@ -215,4 +229,5 @@ def resolve_options(config: pytest.Config, environment: Mapping[str, str] | None
         concurrency=8 if concurrency is None else int(concurrency),
         overrides=(*(("judge.provider=mock",) if judge == "mock" else ()), *config.getoption("eng5_set")),
         topic_prefix=source.text("topic_prefix") or "",
+        rejudge=_recorded(source),
     )

@@ -77,6 +77,24 @@ class Runtime:
         return self._outcomes
 
     @property
+    def evidence(self) -> Path:
+        """The folder that holds the evidence, by scenario and variant."""
+        return self.session
+
+    def own_folders(self) -> list[Path]:
+        """Folders of all variants with evidence, whoever asked for it."""
+        from pytest_eng5.reports import variant_folders
+
+        return variant_folders(self.session)
+
+    def outcome_of(self, folder: Path) -> VariantOutcome:
+        """The outcome of a variant's folder; worked out from what is recorded there if nobody did before."""
+        from pytest_eng5.reports import evaluate_recorded
+
+        key = folder.relative_to(self.evidence).as_posix()
+        return self._outcomes[key] if key in self._outcomes else evaluate_recorded(folder)
+
+    @property
     def started(self) -> bool:
         """Whether the session has a folder: something was started, or at least tried."""
         return self.session.is_dir()
@@ -251,9 +269,3 @@ class Runtime:
 def _import_reports() -> None:
     """Load the numerical libraries while broker and pipeline start."""
     importlib.import_module("pytest_eng5.reports")
-
-
-def variant_folders(session: Path) -> list[Path]:
-    """Folders of all variants that have a planned run, or only a plan of one, in order of name."""
-    names = ("plan.json", "inventory.json")
-    return sorted({path.parent.parent for name in names for path in session.glob(f"*/*/run-*/{name}")})

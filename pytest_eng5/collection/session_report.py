@@ -7,16 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_eng5.collection.recorder import ItemRecord, Recorder
-from pytest_eng5.collection.runtime import Runtime, variant_folders
-from pytest_eng5.evidence import EvidenceError, RunPlan, read_plan, write_atomic
-from pytest_eng5.reports import (
-    JUnitCase,
-    VariantOutcome,
-    evaluate_variant,
-    junit_xml,
-    terminal_table,
-    write_session,
-)
+from pytest_eng5.collection.runtime import Runtime
+from pytest_eng5.evidence import write_atomic
+from pytest_eng5.reports import JUnitCase, VariantOutcome, junit_xml, terminal_table, write_session
 
 __all__ = ["SessionReport", "report_session"]
 
@@ -28,16 +21,6 @@ class SessionReport:
     folder: Path
     table: list[str]
     judged: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """A threshold as it was recorded in a plan."""
-
-    metric: str
-    min: float | None
-    max: float | None
-    confidence: float | None = None
 
 
 def report_session(runtime: Runtime, recorder: Recorder) -> SessionReport | None:
@@ -63,16 +46,10 @@ def report_session(runtime: Runtime, recorder: Recorder) -> SessionReport | None
 
 def _outcomes(runtime: Runtime, records: dict[tuple[str, str], list[ItemRecord]]) -> list[VariantOutcome]:
     """Outcomes in the order of the items; variants without any evidence are errors, not absent."""
-    found = {folder: _outcome(runtime, folder) for folder in variant_folders(runtime.session)}
-    for scenario, variant in records:
-        folder = runtime.session / scenario / variant
-        if folder not in found:
-            found[folder] = evaluate_variant(folder, (), repeats=1)
-    order = [
-        runtime.session / scenario / variant for scenario, variant in sorted(records, key=_place(records))
-    ]
-    rest = [folder for folder in found if folder not in order]
-    return [found[folder] for folder in (*order, *rest)]
+    wanted = sorted(records, key=_place(records))
+    folders = [runtime.evidence / scenario / variant for scenario, variant in wanted]
+    rest = [folder for folder in runtime.own_folders() if folder not in folders]
+    return [runtime.outcome_of(folder) for folder in (*folders, *rest)]
 
 
 def _place(
@@ -85,34 +62,6 @@ def _place(
         return str(properties["file"]), int(properties["variant_line"])
 
     return place
-
-
-def _outcome(runtime: Runtime, folder: Path) -> VariantOutcome:
-    key = folder.relative_to(runtime.session).as_posix()
-    if key in runtime.outcomes:
-        return runtime.outcomes[key]
-    plan = _plan(folder)
-    scenario = plan.resolved_scenario if plan else {}
-    expect = scenario.get("expect")
-    return evaluate_variant(
-        folder,
-        [_bounds(metric, values) for metric, values in scenario.get("thresholds", {}).items()],
-        repeats=int(scenario.get("repeats", 1)),
-        expected_codes=frozenset(expect["findings"]) if expect else None,
-    )
-
-
-def _plan(folder: Path) -> RunPlan | None:
-    for path in sorted(folder.glob("run-*/plan.json")):
-        try:
-            return read_plan(path)
-        except EvidenceError:
-            continue
-    return None
-
-
-def _bounds(metric: str, values: dict[str, float]) -> _Bounds:
-    return _Bounds(metric, values.get("min"), values.get("max"), values.get("confidence"))
 
 
 def _junit(outcome: VariantOutcome, records: Iterable[ItemRecord]) -> bytes:

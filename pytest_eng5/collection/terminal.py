@@ -19,7 +19,9 @@ _COLOURS = {"PASS": "green", "DONE": "green", "FAIL": "red", "ERROR": "red", "UN
 
 
 def header(options: Options) -> str:
-    """Broker, pipeline, judge mode, budget and output folder in one line."""
+    """Broker, pipeline, judge mode, budget and output folder in one line; or what is judged again."""
+    if options.rejudge is not None:
+        return f"eng5: judging again {shown(options.rejudge)}, output {shown(options.output)}"
     broker = options.broker_kind
     if broker == "external":
         broker = " ".join(filter(None, (broker, _external_address(options))))

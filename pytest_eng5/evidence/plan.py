@@ -6,6 +6,7 @@ wire back to essays and grades, which is nowhere else.
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pytest_eng5.evidence.files import write_json
 from pytest_eng5.evidence.records import EvidenceError
+
+_FORMAT = "1.0.0"
 
 __all__ = ["PlannedEssay", "RunPlan", "SourceText", "read_plan", "write_plan"]
 
@@ -48,7 +51,7 @@ class RunPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    schema_version: str = "1.0.0"
+    schema_version: str = Field(default=_FORMAT, description="Format of the whole run folder")
     scenario: str
     variant: str
     repeat: int = Field(ge=1)
@@ -90,13 +93,34 @@ def read_plan(path: Path) -> RunPlan:
     """Read a plan.
 
     Raises:
-        EvidenceError: The file is missing or damaged.
+        EvidenceError: The file is missing or damaged, or the run was written in a format that is not known.
     """
     try:
-        return RunPlan.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
+        _require_version(content, path)
+        return RunPlan.model_validate_json(content)
     except (OSError, ValidationError) as error:
         raise EvidenceError(
             f"no readable plan: {error}",
             where=str(path),
             fix="name the folder of a run, such as .../baseline/run-1",
         ) from error
+
+
+def _require_version(content: bytes, path: Path) -> None:
+    """Refuse a run in a format of another major number; later minor ones only add what may be ignored.
+
+    Raises:
+        EvidenceError: It names the format found and those that are read.
+    """
+    try:
+        found = json.loads(content).get("schema_version", _FORMAT)
+    except (ValueError, AttributeError, RecursionError):
+        return  # whatever is wrong with the file, it is not its version
+    if str(found).partition(".")[0] != _FORMAT.partition(".")[0]:
+        major = _FORMAT.partition(".")[0]
+        raise EvidenceError(
+            f"the run was written in format {found}; this release reads {major}.x",
+            where=str(path),
+            fix="read it with the release that wrote it, which runner_version in the file names",
+        )

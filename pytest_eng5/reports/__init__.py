@@ -14,12 +14,14 @@ from pytest_eng5.reports.inventory import inventory_text
 from pytest_eng5.reports.junit import JUnitCase, junit_xml
 from pytest_eng5.reports.outcome import Outcome, RunOutcome, VariantOutcome
 from pytest_eng5.reports.population import population
+from pytest_eng5.reports.recorded import Criteria, evaluate_recorded, recorded_criteria, variant_folders
 from pytest_eng5.reports.scores import score_run
 from pytest_eng5.reports.session import session_text, write_session
 from pytest_eng5.reports.summary import Summary, summary_document, write_summary
 from pytest_eng5.reports.terminal import terminal_table
 
 __all__ = [
+    "Criteria",
     "JUnitCase",
     "Outcome",
     "RunOutcome",
@@ -27,15 +29,18 @@ __all__ = [
     "VariantOutcome",
     "alignment_markdown",
     "build_artefact",
+    "evaluate_recorded",
     "evaluate_variant",
     "finalise_run",
     "inventory_text",
     "junit_xml",
     "population",
+    "recorded_criteria",
     "score_run",
     "session_text",
     "summary_document",
     "terminal_table",
+    "variant_folders",
     "write_alignment_report",
     "write_session",
     "write_summary",

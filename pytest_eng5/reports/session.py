@@ -19,12 +19,13 @@ def write_session(session: Path, outcomes: Sequence[VariantOutcome]) -> None:
     """Write an alignment report per variant that was judged and left a folder, and ``summary.json``.
 
     Args:
-        session: Folder of the session; its name is the session's.
+        session: Folder of the session; its name is the session's. Runs that are judged again lie elsewhere.
         outcomes: Variants in the order of the session.
     """
     for outcome in outcomes:
         if outcome.judging and outcome.root.is_dir():
-            write_alignment_report(VariantFolder(outcome.root), outcome)
+            folder = VariantFolder(session / outcome.scenario / outcome.root.name)
+            write_alignment_report(folder, outcome)
     write_summary(session / "summary.json", session.name, outcomes)
 
 

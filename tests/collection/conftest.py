@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
+from types import SimpleNamespace
 
 import pytest
 
-import pytest_eng5.collection.files  # noqa: F401 - in-process runs must not import C extensions a second time
+# Imported here since runs within this process must not load C extensions a second time.
+import pytest_eng5.collection.files
+import pytest_eng5.collection.recorded  # noqa: F401
 from pytest_eng5.brokers import BrokerOptions, create_broker
 from pytest_eng5.brokers.cache import cache_root
 from pytest_eng5.collection.options import Options
@@ -172,9 +177,28 @@ def junit_items() -> Callable[[Path], dict[str, tuple[str, dict[str, list[str]]]
     return items_of
 
 
+@pytest.fixture(scope="session")
+def recorded_session(kafka: str, cache: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a session that passed: scenario ``small`` with the variants ``baseline`` and ``other``."""
+    folder = tmp_path_factory.mktemp("recorded")
+    project = Project(SimpleNamespace(path=folder))  # type: ignore[arg-type]
+    project.ini()
+    project.scenario(variants=("baseline", "other"))
+    environment = {k: v for k, v in os.environ.items() if k not in VARIABLES} | {"ENG5_CACHE_DIR": cache}
+    words = [sys.executable, "-m", "pytest", *QUIET, *options_on(kafka)]
+    made = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout
+    return project.sessions()[0]
+
+
 @pytest.fixture
 def on_kafka(kafka: str) -> tuple[str, ...]:
     """Options for a session on the shared broker with topics and a pipeline of its own."""
+    return options_on(kafka)
+
+
+def options_on(kafka: str) -> tuple[str, ...]:
+    """The same for a fixture of another scope."""
     prefix = f"t{uuid.uuid4().hex[:8]}."
     broker = ("--eng5-broker", "external", "--eng5-bootstrap-servers", kafka)
     own = ("--eng5-pipeline", "embedded", "--eng5-topic-prefix", prefix, "--eng5-create-topics")

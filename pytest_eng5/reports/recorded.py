@@ -1,0 +1,109 @@
+"""Judging recorded runs again: where they lie, what they were to be judged by, and the outcome of today."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_eng5.evidence import EvidenceError, RunPlan, VariantFolder, read_plan, write_findings
+from pytest_eng5.gates import ThresholdLike
+from pytest_eng5.reports.evaluate import evaluate_variant
+from pytest_eng5.reports.outcome import VariantOutcome
+
+__all__ = ["Criteria", "evaluate_recorded", "recorded_criteria", "recorded_repeats", "variant_folders"]
+
+_RUN = "run-"
+_MARKS = ("plan.json", "inventory.json")
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """A threshold as it stands in a plan."""
+
+    metric: str
+    min: float | None
+    max: float | None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """What a variant is judged by.
+
+    Attributes:
+        thresholds: One per gate.
+        expected_codes: Of a negative test, the codes that must appear; else ``None``.
+    """
+
+    thresholds: Sequence[ThresholdLike] = ()
+    expected_codes: frozenset[str] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `from_dict` and the resolved scenario of a plan have them."""
+        return {
+            "thresholds": {t.metric: {"min": t.min, "max": t.max} for t in self.thresholds},
+            "expect": None if self.expected_codes is None else {"findings": sorted(self.expected_codes)},
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Criteria:
+        """The criteria in the resolved scenario of a plan."""
+        bounds = [
+            _Bounds(metric, found.get("min"), found.get("max"), found.get("confidence"))
+            for metric, found in values.get("thresholds", {}).items()
+        ]
+        expect = values.get("expect")
+        return cls(tuple(bounds), frozenset(expect["findings"]) if expect else None)
+
+
+def variant_folders(session: Path) -> list[Path]:
+    """Folders of all variants that have a planned run, or only a plan of one, in order of name."""
+    return sorted({path.parent.parent for name in _MARKS for path in session.glob(f"*/*/{_RUN}*/{name}")})
+
+
+def recorded_repeats(variant: Path) -> int:
+    """How many runs a variant's folder should hold: the number of its last one, or what its plan says."""
+    numbers = (path.name.removeprefix(_RUN) for path in variant.glob(f"{_RUN}*"))
+    plan = _plan(variant)
+    planned = int(plan.resolved_scenario.get("repeats", 1)) if plan else 1
+    return max([planned, *(int(number) for number in numbers if number.isascii() and number.isdigit())])
+
+
+def recorded_criteria(variant: Path) -> Criteria:
+    """What the recorded runs of a variant were to be judged by when they were made."""
+    plan = _plan(variant)
+    return Criteria.from_dict(plan.resolved_scenario if plan else {})
+
+
+def evaluate_recorded(
+    variant: Path, criteria: Criteria | None = None, *, findings: Path | None = None
+) -> VariantOutcome:
+    """Check, measure and judge recorded runs with the code of today; nothing recorded is touched.
+
+    Args:
+        variant: Folder with ``run-1`` and so on.
+        criteria: What to judge by; by default what was recorded.
+        findings: Folder for a ``run-k/findings.json`` per run, if they are to be kept.
+    """
+    chosen = criteria or recorded_criteria(variant)
+    outcome = evaluate_variant(
+        variant,
+        chosen.thresholds,
+        repeats=recorded_repeats(variant),
+        expected_codes=chosen.expected_codes,
+    )
+    if findings is not None and outcome.snapshot is None:
+        for run in outcome.runs:
+            write_findings(VariantFolder(findings).run(run.repeat).findings, run.findings)
+    return outcome
+
+
+def _plan(variant: Path) -> RunPlan | None:
+    for path in sorted(variant.glob(f"{_RUN}*/plan.json")):
+        try:
+            return read_plan(path)
+        except EvidenceError:
+            continue
+    return None
