@@ -10,7 +10,7 @@ from uuid import UUID
 import typer
 
 from pytest_eng5 import __version__
-from pytest_eng5.errors import Eng5Error
+from pytest_eng5.errors import Eng5Error, UsageError
 
 __all__ = ["app", "main"]
 
@@ -187,6 +187,36 @@ def verify(
     if problems:
         raise typer.Exit(1)
     typer.echo(f"{len(read_manifest(folder.manifest).files)} files are as they were written")
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="A session, a variant or one run of it.")],
+    scenario: Annotated[Path | None, _flag("Judge by this file as it is now, not as recorded.")] = None,
+    overrides: Annotated[list[str], _flag("KEY=VALUE on top of it; repeatable.", "--set")] = [],  # noqa: B006
+) -> None:
+    """Repeat checks and gates over recorded runs with the code of today; needs no broker and no network.
+
+    Nothing recorded is changed. Exit status as of ``run``.
+    """
+    from pytest_eng5 import reports
+    from pytest_eng5.scenario import load_scenario
+
+    chosen: dict[str, reports.Criteria] = {}
+    if scenario is not None or overrides:
+        if scenario is None:
+            raise UsageError("nothing to override", where="--set", fix="name the file with --scenario")
+        for variant in load_scenario(scenario, overrides).variants:
+            chosen[variant.id] = reports.Criteria(variant.thresholds, variant.expected_codes)
+    outcomes = []
+    for root, only in reports.recorded_runs(folder):
+        if chosen and root.name not in chosen:
+            fix = f"check one of {', '.join(chosen)}, or leave --scenario out"
+            raise UsageError(f"the file has no variant {root.name}", where=str(scenario), fix=fix)
+        outcomes.append(reports.evaluate_recorded(root, chosen.get(root.name), only=only))
+    for line in reports.check_text(outcomes):
+        typer.echo(line)
+    raise typer.Exit(reports.Outcome.worst(outcome.verdict for outcome in outcomes).exit_code)
 
 
 _FLAGS = {

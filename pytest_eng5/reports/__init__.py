@@ -14,9 +14,15 @@ from pytest_eng5.reports.inventory import inventory_text
 from pytest_eng5.reports.junit import JUnitCase, junit_xml
 from pytest_eng5.reports.outcome import Outcome, RunOutcome, VariantOutcome
 from pytest_eng5.reports.population import population
-from pytest_eng5.reports.recorded import Criteria, evaluate_recorded, recorded_criteria, variant_folders
+from pytest_eng5.reports.recorded import (
+    Criteria,
+    evaluate_recorded,
+    recorded_criteria,
+    recorded_runs,
+    variant_folders,
+)
 from pytest_eng5.reports.scores import score_run
-from pytest_eng5.reports.session import session_text, write_session
+from pytest_eng5.reports.session import check_text, session_text, write_session
 from pytest_eng5.reports.summary import Summary, summary_document, write_summary
 from pytest_eng5.reports.terminal import terminal_table
 
@@ -29,6 +35,7 @@ __all__ = [
     "VariantOutcome",
     "alignment_markdown",
     "build_artefact",
+    "check_text",
     "evaluate_recorded",
     "evaluate_variant",
     "finalise_run",
@@ -36,6 +43,7 @@ __all__ = [
     "junit_xml",
     "population",
     "recorded_criteria",
+    "recorded_runs",
     "score_run",
     "session_text",
     "summary_document",

@@ -31,6 +31,7 @@ def evaluate_variant(
     thresholds: Sequence[ThresholdLike],
     *,
     repeats: int,
+    only: int | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     expected_codes: frozenset[str] | None = None,
@@ -41,6 +42,7 @@ def evaluate_variant(
         root: The variant's folder, which holds ``run-1`` to ``run-<repeats>``.
         thresholds: Gates; each may ask for a confidence of its own.
         repeats: How many runs there should be; one that is missing makes the outcome an ERROR.
+        only: Number of a run that is judged by itself, whatever became of the others.
         bootstrap: Resamples for the intervals; 0 for none.
         seed: Of the resampling.
         expected_codes: For a negative test: it passes only if exactly these codes are found as errors.
@@ -50,9 +52,10 @@ def evaluate_variant(
     """
     if VariantFolder(root).run(1).inventory.exists():
         return planned_variant(root)
-    loaded = [_load(VariantFolder(root).run(k).root, k) for k in range(1, repeats + 1)]
-    evidence = [item for item in loaded if isinstance(item, RunEvidence)]
-    runs = tuple(item if isinstance(item, RunOutcome) else _run(item, k) for k, item in enumerate(loaded, 1))
+    numbers = range(1, repeats + 1) if only is None else (only,)
+    loaded = {k: _load(VariantFolder(root).run(k).root, k) for k in numbers}
+    evidence = [item for item in loaded.values() if isinstance(item, RunEvidence)]
+    runs = tuple(item if isinstance(item, RunOutcome) else _run(item, k) for k, item in loaded.items())
     mode = evidence[0].plan.mode if evidence else "unknown"
     judging = mode in JUDGING_MODES
     found = _measure(evidence, bootstrap, seed, thresholds) if judging else "this mode judges nothing"

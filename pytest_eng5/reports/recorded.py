@@ -7,12 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_eng5.errors import UsageError
 from pytest_eng5.evidence import EvidenceError, RunPlan, VariantFolder, read_plan, write_findings
 from pytest_eng5.gates import ThresholdLike
 from pytest_eng5.reports.evaluate import evaluate_variant
 from pytest_eng5.reports.outcome import VariantOutcome
 
-__all__ = ["Criteria", "evaluate_recorded", "recorded_criteria", "recorded_repeats", "variant_folders"]
+__all__ = [
+    "Criteria",
+    "evaluate_recorded",
+    "recorded_criteria",
+    "recorded_repeats",
+    "recorded_runs",
+    "variant_folders",
+]
 
 _RUN = "run-"
 _MARKS = ("plan.json", "inventory.json")
@@ -63,6 +71,30 @@ def variant_folders(session: Path) -> list[Path]:
     return sorted({path.parent.parent for name in _MARKS for path in session.glob(f"*/*/{_RUN}*/{name}")})
 
 
+def recorded_runs(folder: Path) -> list[tuple[Path, int | None]]:
+    """What a folder holds, be it a session's, a variant's or that of one run.
+
+    Returns:
+        Variants' folders; with the number of a run if only that one is meant.
+
+    Raises:
+        UsageError: It holds no recorded run.
+    """
+    folder = folder.absolute()
+    name = folder.name.removeprefix(_RUN)
+    if name != folder.name and name.isdecimal() and any((folder / mark).exists() for mark in _MARKS):
+        return [(folder.parent, int(name))]
+    if any(path for mark in _MARKS for path in folder.glob(f"{_RUN}*/{mark}")):
+        return [(folder, None)]
+    if found := variant_folders(folder):
+        return [(variant, None) for variant in found]
+    what = "there is no recorded run in this folder" if folder.is_dir() else "there is no such folder"
+    fix = (
+        "name a session such as .eng5/latest, or a run in it such as .eng5/latest/anchor_align/baseline/run-1"
+    )
+    raise UsageError(what, where=str(folder), fix=fix)
+
+
 def recorded_repeats(variant: Path) -> int:
     """How many runs a variant's folder should hold: the number of its last one, or what its plan says."""
     numbers = (path.name.removeprefix(_RUN) for path in variant.glob(f"{_RUN}*"))
@@ -78,13 +110,14 @@ def recorded_criteria(variant: Path) -> Criteria:
 
 
 def evaluate_recorded(
-    variant: Path, criteria: Criteria | None = None, *, findings: Path | None = None
+    variant: Path, criteria: Criteria | None = None, *, only: int | None = None, findings: Path | None = None
 ) -> VariantOutcome:
     """Check, measure and judge recorded runs with the code of today; nothing recorded is touched.
 
     Args:
         variant: Folder with ``run-1`` and so on.
         criteria: What to judge by; by default what was recorded.
+        only: Number of a run that is judged by itself.
         findings: Folder for a ``run-k/findings.json`` per run, if they are to be kept.
     """
     chosen = criteria or recorded_criteria(variant)
@@ -92,6 +125,7 @@ def evaluate_recorded(
         variant,
         chosen.thresholds,
         repeats=recorded_repeats(variant),
+        only=only,
         expected_codes=chosen.expected_codes,
     )
     if findings is not None and outcome.snapshot is None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from pytest_eng5.evidence import RunFolder, VariantFolder
 from pytest_eng5.reports.alignment_report import write_alignment_report
 from pytest_eng5.reports.inventory import inventory_text
-from pytest_eng5.reports.outcome import VariantOutcome
+from pytest_eng5.reports.outcome import RunOutcome, VariantOutcome
 from pytest_eng5.reports.summary import write_summary
 from pytest_eng5.reports.terminal import terminal_table
 
-__all__ = ["session_text", "write_session"]
+__all__ = ["check_text", "session_text", "write_session"]
 
 
 def write_session(session: Path, outcomes: Sequence[VariantOutcome]) -> None:
@@ -64,3 +64,25 @@ def _why(outcome: VariantOutcome, verbose: bool) -> Iterator[str]:
     told = [verdict.message for verdict in outcome.verdicts if verdict.passed] if verbose else []
     for text in (*outcome.reasons, *told):
         yield f"{outcome.variant}: {text}"
+
+
+def check_text(outcomes: Sequence[VariantOutcome]) -> list[str]:
+    """Lines for a terminal about runs that were judged again: table, gates, findings with their places."""
+    lines = terminal_table(outcomes)
+    for outcome in outcomes:
+        lines += ["", f"{outcome.scenario} / {outcome.variant}"]
+        lines += [f"  {verdict.message}" for verdict in outcome.verdicts]
+        lines += [f"  {line}" for run in outcome.runs for line in _findings(run)]
+        told = {verdict.message for verdict in outcome.verdicts}
+        lines += [f"  {outcome.verdict}: {reason}" for reason in outcome.reasons if reason not in told]
+    return lines
+
+
+def _findings(run: RunOutcome) -> Iterator[str]:
+    if not run.findings and run.problem is None:
+        yield f"{run.root.name}: no findings"
+    for finding in run.findings:
+        place = f" [{run.root.name}/{finding.evidence}]" if finding.evidence else f" [{run.root.name}]"
+        yield f"{finding.severity:7} {finding.code} {finding.message}{place}"
+        if finding.hint:
+            yield f"        hint: {finding.hint}"
