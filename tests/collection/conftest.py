@@ -12,7 +12,8 @@ from textwrap import dedent
 
 import pytest
 
-import pytest_eng5.collection.files  # noqa: F401 - in-process runs must not import C extensions a second time
+import pytest_eng5.checks  # in-process runs must not import C extensions a second time
+import pytest_eng5.collection.files  # noqa: F401
 from pytest_eng5.brokers import BrokerOptions, create_broker
 from pytest_eng5.brokers.cache import cache_root
 from pytest_eng5.collection.options import Options
@@ -38,7 +39,10 @@ ESSAYS = {
     "F+": "school is bad i dont no why but it is bad for me and for the peoples",
 }
 JUDGE = "{provider: mock, model: simulated-judge, mock: {discrimination: 12.0, seed: 7}}"
-QUIET = ("-p", "no:randomly", "-p", "no:cacheprovider")
+# Plugins that no test here needs: loading them takes half of the start of a session, and the last of them
+# collects garbage five times at the end of each.
+UNNEEDED = ("hypothesispytest", "html", "metadata", "syrupy", "randomly", "unraisableexception")
+QUIET = (*(word for name in UNNEEDED for word in ("-p", f"no:{name}")), "-p", "no:cacheprovider")
 
 
 class Project:

@@ -33,6 +33,8 @@ INI = """[pytest]
 asyncio_default_fixture_loop_scope = function
 markers = slow: slow
 """
+# Plugins that sessions here do not need: loading them takes half of a session's start.
+UNNEEDED = ("hypothesispytest", "syrupy", "html", "metadata")
 GRADES = ("A", "B", "C+", "D+", "E-", "F+")
 
 SPY = '''
@@ -199,9 +201,10 @@ class Tree:
     def start(self, *args: str, env: Mapping[str, str] | None = None) -> Live:
         """Start ``pytest ARGS`` here."""
         log = self.root / f"out-{uuid.uuid4().hex[:6]}.txt"
+        unneeded = () if "--html" in args else (f"-pno:{name}" for name in UNNEEDED)
         with log.open("w") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pytest", "-rA", "--color=no", *args],
+                [sys.executable, "-m", "pytest", "-rA", "--color=no", *unneeded, *args],
                 cwd=self.root,
                 env=self.environment(env),
                 stdout=out,

@@ -85,6 +85,7 @@ def test_with_leave_it_runs(session: Any, kafka: str, pipeline: dict[str, Any]) 
     assert set(again.outcomes("live.xml").values()) == {"passed"}
 
 
+@pytest.mark.thorough
 def test_services_that_do_not_answer(session: Any, kafka: str, pipeline: dict[str, Any]) -> None:
     nowhere = "http://127.0.0.1:9"
     again = session.tree.pytest(
@@ -98,6 +99,7 @@ def test_services_that_do_not_answer(session: Any, kafka: str, pipeline: dict[st
     assert again.seconds < 25
 
 
+@pytest.mark.thorough
 def test_embedded_pipeline_on_topics_of_its_own(make_tree: Callable[..., Any], kafka: str) -> None:
     tree = make_tree()
     tree.scenario("prefixed")

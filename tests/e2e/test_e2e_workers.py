@@ -146,6 +146,7 @@ def test_nothing_is_left(session: Any) -> None:
     session.tree.assert_nothing_left()
 
 
+@pytest.mark.thorough
 def test_two_sessions_at_once(make_tree: Callable[..., Any]) -> None:
     tree = make_tree()
     tree.scenario("pair", essays=6)
