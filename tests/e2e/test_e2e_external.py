@@ -22,7 +22,7 @@ CHECKS = ("run", "events", "metadata", "completeness", "schema", "manifest")
 def pipeline(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """The reference pipeline, started by hand on the real topics."""
     command = [sys.executable, "-m", "pytest_eng5.pipeline", "serve", "--bootstrap-servers", kafka]
-    command += ["--log-file", str(tmp_path_factory.mktemp("pipeline") / "log.txt")]
+    command += ["--log-file", str(tmp_path_factory.mktemp("pipeline") / "log.txt"), "--state", "memory"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     yield dict(json.loads(process.stdout.readline())["ready"])
