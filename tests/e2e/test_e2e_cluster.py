@@ -1,8 +1,8 @@
 """What real clusters do to a session: a restart, a partition of the network, a broker that never comes back.
 
 A session performs two runs, one after the other, through a proxy in front of a broker that somebody else
-runs; the reference pipeline goes through the same proxy. Each run meets its fault after its first callback: the
-first a restart or a partition, the second the end of the broker.
+runs; the reference pipeline goes through the same proxy. Each run meets its fault after its first callback:
+the first a restart or a partition, the second the end of the broker.
 """
 
 from __future__ import annotations
