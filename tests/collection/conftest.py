@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import uuid
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
@@ -14,7 +13,7 @@ import pytest
 
 import pytest_eng5.checks  # in-process runs must not import C extensions a second time
 import pytest_eng5.collection.files  # noqa: F401
-from pytest_eng5.brokers import BrokerOptions, create_broker
+from pytest_eng5.brokers import EmbeddedBroker
 from pytest_eng5.brokers.cache import cache_root
 from pytest_eng5.collection.options import Options
 from pytest_eng5.collection.stash import OPTIONS
@@ -203,11 +202,6 @@ def project(cache: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def kafka(shared_broker: EmbeddedBroker) -> str:
     """Bootstrap servers of one broker for all end-to-end tests of this folder."""
-    log = tmp_path_factory.mktemp("kafka") / "kafka.log"
-    broker = create_broker(BrokerOptions(kind="embedded", log_path=log, watch_pid=os.getpid()))
-    try:
-        yield broker.start().bootstrap_servers
-    finally:
-        broker.stop()
+    return shared_broker.connection.bootstrap_servers

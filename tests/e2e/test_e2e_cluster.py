@@ -8,7 +8,6 @@ the first a restart or a partition, the second the end of the broker.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from pytest_eng5.brokers import BrokerOptions, EmbeddedBroker
+from pytest_eng5.brokers import EmbeddedBroker
 
 pytestmark = pytest.mark.slow
 
@@ -59,15 +58,8 @@ def load_proxy() -> Any:
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
-    folder = tmp_path_factory.mktemp("cluster")
-    options = BrokerOptions(
-        kind="embedded", work_dir=folder, log_path=folder / "kafka.log", watch_pid=os.getpid()
-    )
-    embedded = EmbeddedBroker(options)
-    embedded.start()
-    yield embedded
-    embedded.stop()
+def broker(module_broker: EmbeddedBroker) -> EmbeddedBroker:
+    return module_broker
 
 
 @pytest.fixture(scope="module", params=["restarted", pytest.param("partitioned", marks=pytest.mark.thorough)])
