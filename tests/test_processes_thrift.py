@@ -219,6 +219,23 @@ class TestCommandLine:
         monkeypatch.chdir(tmp_path)
         assert started("true").wait(10) == 0
 
+    def test_a_signal_that_comes_when_all_is_over_leaves_no_word(self):
+        """Its handler stays until the process has ended; the sockets that wake it are closed before."""
+        code = (
+            "import gc, os, signal\n"
+            "from pytest_eng5 import processes\n"
+            f"status = processes.main(['--watch', '{os.getpid()}', '--', 'sh', '-c', 'exit 6'])\n"
+            "gc.collect()\n"
+            "os.kill(os.getpid(), signal.SIGTERM)\n"
+            "raise SystemExit(status)\n"
+        )
+        answer = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=20
+        )
+        assert answer.returncode == 6
+        (line,) = answer.stderr.splitlines()
+        assert "status 6 (ended by itself)" in line
+
     def test_help(self, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["processes", "--help"])
         with pytest.raises(SystemExit) as end:
