@@ -23,10 +23,12 @@ RUN /opt/eng5/bin/pip install --disable-pip-version-check --no-deps --no-build-i
     && /opt/eng5/bin/pip uninstall --quiet --yes hatchling \
     && cp /src/docker/healthy.py /opt/eng5/bin/eng5-healthy \
     && cp /src/docker/forward.py /opt/eng5/bin/eng5-forward \
-    && mkdir /work && cp -r /src/scenarios /src/conftest.py /work
+    && mkdir -p /volumes/state && mkdir /work && cp -r /src/scenarios /src/conftest.py /work
 
 FROM ${BASE} AS pipeline
 COPY --from=build /opt/eng5 /opt/eng5
+# A new volume takes over who may write to the folder that it is mounted on: /state.
+COPY --from=build --chown=10001:10001 /volumes /
 ENV PATH=/opt/eng5/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 \
     ENG5_HEALTH_URLS="http://127.0.0.1:8000/healthz/ready http://127.0.0.1:9090/healthz/ready http://127.0.0.1:8080/healthz/ready"
 USER 10001:10001

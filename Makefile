@@ -11,10 +11,10 @@ anchor-align: $(STAMP)  ## The main job: three prompt variants against the ancho
 	$(BIN)/python -m pytest scenarios/ -k anchor_align $(ARGS)
 
 test: $(VENV)/.installed-test  ## The tests, on a real embedded Kafka.
-	$(BIN)/python -m pytest -p no:randomly -n 2 --dist loadfile -m "not thorough" $(ARGS)
+	$(BIN)/python -m pytest -p no:randomly -n 2 --dist loadfile --no-loadscope-reorder -m "not thorough" $(ARGS)
 
 test-all: $(VENV)/.installed-test  ## Further variations too; takes about half as long again.
-	$(BIN)/python -m pytest -p no:randomly -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -p no:randomly -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 docker-test: $(VENV)/.installed-container  ## Images, container broker and compose stack; starts an engine if it may.
 	PYTHON=$(BIN)/python scripts/docker_test.sh $(ARGS)

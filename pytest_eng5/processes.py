@@ -376,6 +376,8 @@ class _Supervisor:
         try:
             status = 128 + signal.SIGTERM if watched.gone() else self._run_command(watched)
         finally:
+            # Nobody listens any more, and a signal that still comes must not be written to a closed socket.
+            signal.set_wakeup_fd(-1)
             kept = self.asked in (signal.SIGUSR1, signal.SIGUSR2) and not watched.gone()
             if self.arguments.cleanup and not kept:
                 shutil.rmtree(self.arguments.cleanup, ignore_errors=True)

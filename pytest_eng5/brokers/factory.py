@@ -45,10 +45,11 @@ def attach(record: Mapping[str, Any], options: BrokerOptions | None = None) -> B
 
     Args:
         record: What ``broker.record()`` returned.
-        options: For an external broker, the source of the client options, which a record never holds.
+        options: The source of what a record never holds: of an external broker the client options, of an
+            embedded one its security.
     """
     if record["kind"] == "embedded":
-        return EmbeddedBroker.attach(record)
+        return EmbeddedBroker.attach(record, options)
     if record["kind"] == "container":
         return ContainerBroker.attach(record)
     if record["kind"] != "external":

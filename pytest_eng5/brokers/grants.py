@@ -8,10 +8,9 @@ for either; the layouts are those of Kafka's message definitions (``AlterUserScr
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
@@ -29,12 +28,12 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from pytest_eng5.brokers.client import connected
 from pytest_eng5.brokers.errors import BrokerError, BrokerNotReady
 from pytest_eng5.brokers.model import AclRule, BrokerConnection, ServerSecurity
 
 __all__ = ["grant"]
 
-_REQUEST_MS = 3000
 _ITERATIONS = 4096  # the least that Kafka takes: these passwords guard a test
 _SCRAM = {"SCRAM-SHA-256": (1, "sha256"), "SCRAM-SHA-512": (2, "sha512")}
 _RESOURCES = {"topic": 2, "group": 3, "cluster": 4, "transactional_id": 5}
@@ -57,7 +56,7 @@ async def grant(insider: BrokerConnection, security: ServerSecurity, timeout: fl
     if not scram and not security.acls:
         return
     try:
-        async with asyncio.timeout(timeout), _client(insider) as client:
+        async with asyncio.timeout(timeout), connected(insider) as client:
             if scram:
                 await _create_users(client, security)
             if security.acls:
@@ -68,16 +67,6 @@ async def grant(insider: BrokerConnection, security: ServerSecurity, timeout: fl
             where=insider.bootstrap_servers,
             fix="see the broker's log; on a busy machine try again",
         ) from error
-
-
-@contextlib.asynccontextmanager
-async def _client(insider: BrokerConnection) -> AsyncIterator[AIOKafkaClient]:
-    client = AIOKafkaClient(**insider.client_arguments(request_timeout_ms=_REQUEST_MS))
-    try:
-        await client.bootstrap()
-        yield client
-    finally:
-        await client.close()
 
 
 async def _create_users(client: AIOKafkaClient, security: ServerSecurity) -> None:

@@ -171,8 +171,8 @@ class ServerSecurity:
         return next((name for name in [*self.super_users, *known] if name in known), None)
 
 
-def _silent(_: str) -> None:
-    """Default of `BrokerOptions.report`."""
+def silent(_: str) -> None:
+    """Report nothing: the default of `BrokerOptions.report`."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class BrokerOptions:
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
     data_dir: Path | None = None
     start_timeout: float | None = None
-    report: Callable[[str], None] = field(default=_silent, repr=False)
+    report: Callable[[str], None] = field(default=silent, repr=False)
 
 
 class Broker(Protocol):

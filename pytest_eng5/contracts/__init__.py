@@ -73,6 +73,7 @@ from pytest_eng5.contracts.results import (
 from pytest_eng5.contracts.schemas import event_schemas
 from pytest_eng5.contracts.topics import (
     CAPTURED_EVENTS,
+    CJ_CONSUMER_GROUP,
     PIPELINE_EVENTS,
     ProcessingEvent,
     topic_name,
@@ -82,6 +83,7 @@ from pytest_eng5.contracts.topics import (
 __all__ = [
     "ANCHOR_PREFIX",
     "CAPTURED_EVENTS",
+    "CJ_CONSUMER_GROUP",
     "ESSAY_ID_LIMIT",
     "GRADE_ORDER",
     "GRADE_SCALES",

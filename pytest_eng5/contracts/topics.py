@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-__all__ = ["CAPTURED_EVENTS", "PIPELINE_EVENTS", "ProcessingEvent", "topic_name", "topic_names"]
+__all__ = [
+    "CAPTURED_EVENTS",
+    "CJ_CONSUMER_GROUP",
+    "PIPELINE_EVENTS",
+    "ProcessingEvent",
+    "topic_name",
+    "topic_names",
+]
+
+CJ_CONSUMER_GROUP = "cj_assessment_consumer_group"
+"""Group in which the CJ service consumes; the topic prefix goes before it too (contract section 1.5)."""
 
 
 class ProcessingEvent(StrEnum):

@@ -33,8 +33,14 @@ def _leave(code: int) -> None:
 
 
 def _leave_soon(code: int) -> None:
-    """Leave even if a client hangs or a thread is still computing."""
-    timer = threading.Timer(_STOP_DEADLINE, _leave, (code,))
+    """Leave even if a client hangs, and say that it did."""
+
+    def give_up() -> None:
+        if code == 0:
+            service_logger("pipeline").warning("pipeline stopped", problem="not everything stopped in time")
+        _leave(code)
+
+    timer = threading.Timer(_STOP_DEADLINE, give_up)
     timer.daemon = True
     timer.start()
 
@@ -47,6 +53,7 @@ def _report(error: Eng5Error) -> int:
 
 
 async def _until_stopped(pipeline: Pipeline) -> int:
+    """Serve to the end; does not return from a signal, as a thread may still be computing."""
     loop = asyncio.get_running_loop()
     serving = asyncio.create_task(pipeline.run(_announce))
 
@@ -60,6 +67,7 @@ async def _until_stopped(pipeline: Pipeline) -> int:
         await serving
     except asyncio.CancelledError:
         service_logger("pipeline").info("pipeline stopped")
+        _leave(0)
     except Eng5Error as error:
         code = _report(error)
         _leave_soon(code)

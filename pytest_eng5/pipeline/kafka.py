@@ -22,7 +22,10 @@ from pytest_eng5.pipeline.logs import service_logger
 __all__ = ["BrokerWatch", "KafkaOptions", "TopicSpec", "ensure_topics", "record_limit"]
 
 _TOPIC_ALREADY_EXISTS = 36
-_MAY_PASS = frozenset({7, 15, 38, 41})
+_BAD_REPLICATION = 38
+_BROKERS_DEFAULT = -1
+_USUAL_REPLICAS = 3
+_MAY_PASS = frozenset({7, 15, _BAD_REPLICATION, 41})
 """Timeout, no coordinator, no broker registered for a replica, no controller: a cluster that just starts."""
 _REQUEST_MS = 3000
 # Longer than one request, which otherwise is not seen to fail: its dead connection would be used again.
@@ -93,9 +96,17 @@ async def ensure_topics(
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: Iterable[TopicSpec]) -> None:
-    made = [NewTopic(t.name, t.partitions, 1, topic_configs=dict(t.settings)) for t in topics]
-    answer = await admin.create_topics(made)
-    for name, code, *message in answer.topic_errors:
+    """Create topics with the broker's default replication factor.
+
+    With one replica a topic takes no record on a cluster where ``min.insync.replicas`` is 2.
+    """
+    wanted = {topic.name: topic for topic in topics}
+    answers = await _ask_for(admin, wanted.values(), _BROKERS_DEFAULT)
+    if old := [name for name, code, *_ in answers if code == _BAD_REPLICATION]:  # before Kafka 2.4
+        brokers = len((await admin.describe_cluster())["brokers"])
+        answers = [answer for answer in answers if answer[0] not in old]
+        answers += await _ask_for(admin, [wanted[name] for name in old], min(_USUAL_REPLICAS, brokers))
+    for name, code, *message in answers:
         if code not in (0, _TOPIC_ALREADY_EXISTS):
             refused = NotYet if code in _MAY_PASS else StartupFailed
             raise refused(
@@ -103,6 +114,15 @@ async def _create(admin: AIOKafkaAdminClient, topics: Iterable[TopicSpec]) -> No
                 where=name,
                 fix="create the topic yourself, or allow this client to create topics",
             )
+
+
+async def _ask_for(
+    admin: AIOKafkaAdminClient, topics: Iterable[TopicSpec], replicas: int
+) -> list[tuple[Any, ...]]:
+    made = [NewTopic(t.name, t.partitions, 1, topic_configs=dict(t.settings)) for t in topics]
+    for topic in made:
+        topic.replication_factor = replicas  # afterwards, as its constructor refuses the broker's default
+    return list((await admin.create_topics(made)).topic_errors)
 
 
 async def _without_leader(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> list[str]:

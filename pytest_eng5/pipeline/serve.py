@@ -8,11 +8,10 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 from aiokafka.errors import KafkaError
-from starlette.applications import Starlette
 
 from pytest_eng5.pipeline.broker import Broker
 from pytest_eng5.pipeline.content.app import content_app
@@ -22,6 +21,7 @@ from pytest_eng5.pipeline.errors import PipelineError
 from pytest_eng5.pipeline.http import HttpServer
 from pytest_eng5.pipeline.kafka import KafkaOptions
 from pytest_eng5.pipeline.logs import service_logger
+from pytest_eng5.pipeline.parts import ServicePart, Work
 from pytest_eng5.pipeline.provider.archive import HttpArchive, PromptArchive, StoreArchive
 from pytest_eng5.pipeline.provider.records import provider_topics
 from pytest_eng5.pipeline.provider.service import ProviderService
@@ -35,8 +35,6 @@ __all__ = ["SERVICES", "Pipeline", "ServeOptions"]
 SERVICES = ("content", "cj", "llm")
 _STOP_TIMEOUT = 1.0
 _log = service_logger("pipeline")
-
-Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +75,6 @@ class ServeOptions:
         return [*broker, *sorted(self.services), self.content_port, self.cj_port, self.llm_port]
 
 
-class Part(Protocol):
-    """A service that works with the broker, put together for this process."""
-
-    app: Starlette
-    works: list[tuple[str, Work]]
-
-    def forget(self) -> None:
-        """Forget work that a process before this one left; the broker is another cluster than its was."""
-        ...
-
-    async def start(self) -> None:
-        """Take up the work; the broker is connected."""
-        ...
-
-    async def stop(self) -> None:
-        """Give the work back."""
-        ...
-
-
 @dataclass(slots=True)
 class _Running:
     """What runs in the process so far: servers, what to start after the broker, and endless work by name."""
@@ -108,7 +87,7 @@ class _Running:
     store: DatabaseStore
     tasks: asyncio.TaskGroup
     servers: list[HttpServer]
-    parts: list[Part]
+    parts: list[ServicePart]
     works: list[tuple[str, Work]]
 
     def not_ready(self) -> str | None:
@@ -235,7 +214,7 @@ class Pipeline:
         )
         return self._add(running, part, self._options.cj_port)
 
-    def _add(self, running: _Running, part: Part, port: int) -> str:
+    def _add(self, running: _Running, part: ServicePart, port: int) -> str:
         server = HttpServer(part.app, self._options.host, port)
         running.servers.append(server)
         running.parts.append(part)

@@ -16,11 +16,18 @@ from pytest_eng5.brokers import (
     ContainerBroker,
     EmbeddedBroker,
     attach,
+    check_access,
     create_broker,
     ensure_topics,
 )
 from pytest_eng5.brokers.probe import run_blocking
-from pytest_eng5.contracts import CAPTURED_EVENTS, PIPELINE_EVENTS, ProcessingEvent, topic_names
+from pytest_eng5.contracts import (
+    CAPTURED_EVENTS,
+    CJ_CONSUMER_GROUP,
+    PIPELINE_EVENTS,
+    ProcessingEvent,
+    topic_names,
+)
 from pytest_eng5.errors import Eng5Error, InfrastructureError
 from pytest_eng5.runner.connections import (
     BackendOptions,
@@ -36,7 +43,6 @@ from pytest_eng5.sessions import SessionIdentity, group_id
 __all__ = ["Backend", "BackendFailed", "open_backend", "shut_down"]
 
 _RECORD = "backend.json"
-_PIPELINE_GROUP = "cj_assessment_consumer_group"
 
 
 class BackendFailed(InfrastructureError):
@@ -178,8 +184,6 @@ async def _check_access(
     connection: BrokerConnection, options: BackendOptions, identity: SessionIdentity
 ) -> None:
     """Whether everything that the session will ask of a broker that is not ours is there and allowed."""
-    from pytest_eng5.brokers import check_access
-
     prefix = options.topic_prefix
     read = topic_names(CAPTURED_EVENTS, prefix)
     write = topic_names([ProcessingEvent.ELS_CJ_ASSESSMENT_REQUESTED], prefix)
@@ -189,4 +193,4 @@ async def _check_access(
     group = group_id(prefix, identity)
     await check_access(connection, read=read, write=write, group=group, group_prefix=f"{prefix}pytest-eng5-")
     if ours:
-        await check_access(connection, read=[], write=[], group=f"{prefix}{_PIPELINE_GROUP}")
+        await check_access(connection, read=[], write=[], group=f"{prefix}{CJ_CONSUMER_GROUP}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_eng5.brokers import BrokerOptions
+from pytest_eng5.brokers.model import silent
 from pytest_eng5.errors import UsageError
 from pytest_eng5.kafka_config import load_kafka_config
 from pytest_eng5.runner.pipeline_process import PipelineUrls
@@ -15,10 +16,6 @@ from pytest_eng5.sessions import SessionIdentity
 __all__ = ["BackendOptions", "broker_options", "external_urls", "refuse_real_topics", "topic_prefix"]
 
 Report = Callable[[str], None]
-
-
-def silent(_: str) -> None:
-    """Report nothing."""
 
 
 _LOCAL_SERVERS = "localhost:9093"

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ import pytest
 from pytest_eng5.brokers import BrokerConnection, BrokerOptions, EmbeddedBroker
 from pytest_eng5.brokers.jars import fetched_jars
 from pytest_eng5.brokers.lockfile import Jar, LockedJars, locked_jars
+
+_spec = spec_from_file_location("container_engine", Path(__file__).with_name("container_engine.py"))
+assert _spec is not None
+assert _spec.loader is not None
+container_engine = module_from_spec(_spec)
+sys.modules[_spec.name] = container_engine  # which its data classes need
+_spec.loader.exec_module(container_engine)
+engine, kafka_engine, made = container_engine.engine, container_engine.kafka_engine, container_engine.made
 
 
 @pytest.fixture(scope="session")

@@ -198,6 +198,7 @@ class TestUnreachable:
         assert seconds < 5
         assert "is not encrypted on this port, but TLS was asked for" in text
 
+    @pytest.mark.thorough
     def test_own_timeout_is_kept(self, serving):
         _, seconds = self.start(serving(lambda client: time.sleep(60)), start_timeout=0.5)
         assert seconds < 5

@@ -207,6 +207,7 @@ class TestServe:
         assert list((tmp_path / "work").iterdir()) == []
         assert not witness.supervised(tmp_path / "work")
 
+    @pytest.mark.thorough
     def test_records_of_a_data_folder_stay(self, served, tmp_path):
         data = tmp_path / "data"
         partitions: dict[str, int] = {}
@@ -241,6 +242,7 @@ class TestServe:
         assert session.process.returncode == 4
         assert "the port is in use" in err
 
+    @pytest.mark.thorough
     def test_a_port_is_kept(self, served):
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]

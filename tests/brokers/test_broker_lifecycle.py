@@ -87,6 +87,7 @@ class TestStop:
         with pytest.raises(BrokerError, match="has not been started"):
             broker.on_exit(lambda: None)
 
+    @pytest.mark.thorough
     def test_from_another_process(self, own_broker, script, witness):
         broker = own_broker()
         broker.start()
@@ -102,6 +103,7 @@ class TestStop:
         assert failure is not None
         assert "Kafka ended with status 143" in failure
 
+    @pytest.mark.thorough
     def test_and_start_again_gives_an_empty_broker(self, own_broker):
         broker = own_broker()
         first = broker.start()
@@ -235,6 +237,7 @@ class TestPorts:
         broker.stop()
         assert list(broker.home.parent.iterdir()) == []
 
+    @pytest.mark.thorough
     def test_no_luck_at_all_is_an_error(self, own_broker, monkeypatch, taken, tmp_path, witness):
         @contextlib.contextmanager
         def unlucky(count: int) -> Iterator[list[int]]:

@@ -407,6 +407,7 @@ class TestTheBackDoors:
 class TestLife:
     """What stays over restart, stop and start, and attachment."""
 
+    @pytest.mark.thorough
     def test_users_and_rules_stay_over_a_restart(self, own_broker, pki):
         security = securities(pki)["tls-scram-512"]
         broker = own_broker(security=security)
@@ -440,6 +441,7 @@ class TestLife:
         with pytest.raises(BrokerError, match="attach it with the options"):
             EmbeddedBroker.attach(record)
 
+    @pytest.mark.thorough
     def test_an_expired_certificate_is_the_clients_business(self, own_broker, pki, tmp_path):
         past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
         ca = trustme.CA()

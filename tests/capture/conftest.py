@@ -39,16 +39,9 @@ NOW = "2026-03-01T09:00:07Z"
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
+def broker(shared_broker: EmbeddedBroker) -> EmbeddedBroker:
     """One broker for all tests that do it no harm; each rig on it has its own topics."""
-    folder = tmp_path_factory.mktemp("capture-broker")
-    options = BrokerOptions(
-        kind="embedded", work_dir=folder, log_path=folder / "kafka.log", watch_pid=os.getpid()
-    )
-    embedded = EmbeddedBroker(options)
-    embedded.start()
-    yield embedded
-    embedded.stop()
+    return shared_broker
 
 
 @contextmanager

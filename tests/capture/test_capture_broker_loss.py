@@ -170,7 +170,9 @@ async def test_a_restart_loses_nothing_and_is_not_taken_for_idleness(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("how", "seconds"), [("lose", 5), ("hold", 4)])
+@pytest.mark.parametrize(
+    ("how", "seconds"), [("lose", 5), pytest.param("hold", 4, marks=pytest.mark.thorough)]
+)
 async def test_a_partition_of_the_network_costs_little_more_than_itself(
     broker: Any, proxy: Any, lab: ModuleType, tmp_path: Path, how: str, seconds: int
 ) -> None:

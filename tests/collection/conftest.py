@@ -8,7 +8,7 @@ import subprocess
 import sys
 import uuid
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ import pytest
 # Imported here since runs within this process must not load C extensions a second time.
 import pytest_eng5.collection.files
 import pytest_eng5.collection.recorded  # noqa: F401
-from pytest_eng5.brokers import BrokerOptions, create_broker
+from pytest_eng5.brokers import EmbeddedBroker
 from pytest_eng5.brokers.cache import cache_root
 from pytest_eng5.collection.options import Options
 from pytest_eng5.collection.stash import OPTIONS
@@ -43,7 +43,10 @@ ESSAYS = {
     "F+": "school is bad i dont no why but it is bad for me and for the peoples",
 }
 JUDGE = "{provider: mock, model: simulated-judge, mock: {discrimination: 12.0, seed: 7}}"
-QUIET = ("-p", "no:randomly", "-p", "no:cacheprovider")
+# Plugins that no test here needs: loading them takes half of the start of a session, and the last of them
+# collects garbage five times at the end of each.
+UNNEEDED = ("hypothesispytest", "html", "metadata", "syrupy", "randomly", "unraisableexception")
+QUIET = (*(word for name in UNNEEDED for word in ("-p", f"no:{name}")), "-p", "no:cacheprovider")
 
 
 class Project:
@@ -223,11 +226,6 @@ def project(cache: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def kafka(shared_broker: EmbeddedBroker) -> str:
     """Bootstrap servers of one broker for all end-to-end tests of this folder."""
-    log = tmp_path_factory.mktemp("kafka") / "kafka.log"
-    broker = create_broker(BrokerOptions(kind="embedded", log_path=log, watch_pid=os.getpid()))
-    try:
-        yield broker.start().bootstrap_servers
-    finally:
-        broker.stop()
+    return shared_broker.connection.bootstrap_servers

@@ -64,6 +64,7 @@ def test_plain_tests_share_the_runs_of_the_scenario_items(project: Any, on_kafka
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_blocking_call_in_an_async_test_may_start_everything(
     project: Any, on_kafka: tuple[str, ...]
 ) -> None:
@@ -78,7 +79,7 @@ def test_a_blocking_call_in_an_async_test_may_start_everything(
     project.subprocess(*on_kafka, "-o", "asyncio_mode=auto", "test_async.py").assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("mode", ["strict", "auto"])
+@pytest.mark.parametrize("mode", ["auto", pytest.param("strict", marks=pytest.mark.thorough)])
 @pytest.mark.slow
 def test_async_tests(project: Any, on_kafka: tuple[str, ...], mode: str) -> None:
     mark = "" if mode == "auto" else "@pytest.mark.asyncio"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient
-
-from pytest_eng5.brokers import BrokerOptions, create_broker
 
 
 def test_off_by_default(project: Any) -> None:
@@ -22,40 +19,33 @@ def test_there_is_no_ini_key(project: Any) -> None:
     assert result.ret != 0
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[str]:
-    broker = create_broker(BrokerOptions(kind="embedded"))
-    yield broker.start().bootstrap_servers
-    broker.stop()
-
-
 def _topics(servers: str) -> set[str]:
     topics = AdminClient({"bootstrap.servers": servers}).list_topics(timeout=10).topics
     return {topic for topic in topics if not topic.startswith("__")}  # the broker's own
 
 
 @pytest.mark.slow
-def test_missing_topics_are_named_and_not_created(project: Any, servers: str) -> None:
+def test_missing_topics_are_named_and_not_created(project: Any, kafka: str) -> None:
     project.scenario()
-    before = _topics(servers)
+    before = _topics(kafka)
     own = ("--eng5-pipeline", "embedded", "--eng5-topic-prefix", "absent.")
-    result = project.subprocess("--eng5-bootstrap-servers", servers, *own)
+    result = project.subprocess("--eng5-bootstrap-servers", kafka, *own)
     result.assert_outcomes(errors=1, skipped=7)
     text = result.stdout.str()
     assert "absent.huleedu.llm_provider.comparison_result.v1" in text
     assert "absent.huleedu.resource.consumption.v1" in text
     assert "--eng5-create-topics" in text
-    assert _topics(servers) == before
+    assert _topics(kafka) == before
 
 
 @pytest.mark.slow
-def test_with_leave_they_are_created_and_kept(project: Any, servers: str) -> None:
+def test_with_leave_they_are_created_and_kept(project: Any, kafka: str) -> None:
     project.scenario()
     own = ("--eng5-pipeline", "embedded", "--eng5-topic-prefix", "made.", "--eng5-partitions", "2")
-    project.subprocess("--eng5-bootstrap-servers", servers, *own, "--eng5-create-topics").assert_outcomes(
+    project.subprocess("--eng5-bootstrap-servers", kafka, *own, "--eng5-create-topics").assert_outcomes(
         passed=8
     )
-    made = {topic for topic in _topics(servers) if topic.startswith("made.")}
+    made = {topic for topic in _topics(kafka) if topic.startswith("made.")}
     assert "made.huleedu.els.cj_assessment.requested.v1" in made
-    again = project.subprocess("--eng5-bootstrap-servers", servers, *own)
+    again = project.subprocess("--eng5-bootstrap-servers", kafka, *own)
     again.assert_outcomes(passed=8)

@@ -11,6 +11,24 @@ def test_three_by_default(project: Any) -> None:
     assert project.options().partitions == 3
 
 
+def test_the_default_is_the_same_wherever_topics_are_created() -> None:
+    """The number stands in several places, since options must not import brokers, nor the pipeline either."""
+    import inspect
+
+    from pytest_eng5 import cli
+    from pytest_eng5.brokers import DEFAULT_PARTITIONS
+    from pytest_eng5.collection import options
+    from pytest_eng5.pipeline.kafka import TopicSpec
+    from pytest_eng5.pipeline.options import parse
+    from pytest_eng5.pipeline.serve import ServeOptions
+    from pytest_eng5.runner.flags import RunFlags
+
+    said = inspect.signature(cli.run).parameters["partitions"].default
+    pipeline = parse(["serve", "--bootstrap-servers", "127.0.0.1:9"]).partitions
+    fields = [made.partitions for made in (TopicSpec("topic"), ServeOptions(None), RunFlags())]
+    assert {options.DEFAULT_PARTITIONS, DEFAULT_PARTITIONS, said, pipeline, *fields} == {3}
+
+
 def test_option_before_ini(project: Any) -> None:
     project.ini("eng5_partitions = 6")
     assert project.options().partitions == 6

@@ -13,8 +13,9 @@ import pytest
 
 Items = Callable[[Path], dict[str, tuple[str, dict[str, list[str]]]]]
 
-# Ends whatever makes a socket or starts a process; the platform module and git are not meant.
+# Ends whatever makes a socket or starts a process; git is not meant, nor what the platform module asks once.
 GUARD = """
+    import platform
     import sys
 
     import pytest
@@ -28,6 +29,7 @@ GUARD = """
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop():
+        platform.platform()
         sys.addaudithook(hook)
 """
 
@@ -69,7 +71,13 @@ def test_they_are_the_checks_of_the_mode() -> None:
     assert {mode: checks_for(mode) for mode in OFFLINE_MODES} == QUIET_CHECKS
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "workers"])
+@pytest.mark.parametrize(
+    "workers",
+    [
+        pytest.param((), id="one process"),
+        pytest.param(("-n", "2"), id="workers", marks=pytest.mark.thorough),
+    ],
+)
 def test_they_pass_without_a_socket_a_broker_or_a_pipeline(
     quiet: Any, junit_items: Items, workers: tuple[str, ...]
 ) -> None:
@@ -117,6 +125,7 @@ def test_the_guard_sees_what_it_is_there_for(guarded: Any) -> None:
     assert (guarded.root / "touched.txt").read_text()
 
 
+@pytest.mark.thorough
 def test_summary_says_done(quiet: Any) -> None:
     quiet.subprocess()
     [session] = quiet.sessions()
@@ -204,6 +213,7 @@ def test_a_broker_that_cannot_start_does_not_touch_them(quiet: Any) -> None:
     assert re.search(r"small\.eng5\.yaml::baseline::run ERROR", text), text
 
 
+@pytest.mark.thorough
 def test_a_python_test_cannot_ask_for_the_evidence_of_a_plan(quiet: Any) -> None:
     quiet.write("test_it.py", "def test_it(eng5_run):\n    eng5_run('plan.eng5.yaml')\n")
     text = quiet.subprocess("test_it.py").stdout.str()

@@ -103,6 +103,7 @@ def test_fail_fast_judges_nothing_after_a_failure_and_overrides_keep_off_the_var
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_last_failed_runs_again_in_a_new_folder(project: Any, on_kafka: tuple[str, ...]) -> None:
     project.scenario(variants=("coin",), thresholds="{kendall_tau: {min: 0.90}}")
     run = project.pytester.runpytest_subprocess
@@ -118,6 +119,7 @@ def test_last_failed_runs_again_in_a_new_folder(project: Any, on_kafka: tuple[st
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_reruns_judge_again_but_run_once(project: Any, on_kafka: tuple[str, ...], junit_items: Items) -> None:
     project.scenario(variants=("coin",), thresholds="{kendall_tau: {min: 0.90}}")
     result = project.subprocess(*on_kafka, "--eng5-set", COIN, "--reruns", "2", "--junitxml=report.xml")
@@ -133,6 +135,7 @@ def test_reruns_judge_again_but_run_once(project: Any, on_kafka: tuple[str, ...]
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_exit_first_stops_at_the_first_verdict_that_fails(project: Any, on_kafka: tuple[str, ...]) -> None:
     project.scenario(variants=("coin", "sound"), thresholds="{kendall_tau: {min: 0.90}}")
     result = project.subprocess(*on_kafka, "--eng5-set", COIN, "-x")
@@ -155,7 +158,14 @@ def test_an_infrastructure_fault_is_an_error_of_run_and_skips_the_rest(
     assert "Traceback" not in result.stdout.str()
 
 
-@pytest.mark.parametrize("wanted", ["kendall_tau", "events", "kendall_tau or manifest"])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "kendall_tau or manifest",
+        pytest.param("kendall_tau", marks=pytest.mark.thorough),
+        pytest.param("events", marks=pytest.mark.thorough),
+    ],
+)
 def test_without_run_selected_a_fault_is_an_error_and_never_only_a_skip(project: Any, wanted: str) -> None:
     project.scenario(variants=("one", "two"))
     result = project.subprocess(*UNUSABLE, "-k", wanted)
@@ -165,6 +175,7 @@ def test_without_run_selected_a_fault_is_an_error_and_never_only_a_skip(project:
     assert "skipped" not in outcomes
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_deselected_by_its_mark_does_not_hide_the_fault(project: Any) -> None:
     project.scenario()
     result = project.subprocess(*UNUSABLE, "small.eng5.yaml::baseline::kendall_tau")

@@ -139,10 +139,24 @@ class TestCompose:
         ]
 
     def test_what_is_mounted_is_there(self, compose):
-        mounts = [mount for service in compose["services"].values() for mount in service.get("volumes", [])]
+        services = compose["services"]
+        mounts = [mount for service in services.values() for mount in service.get("volumes", [])]
+        named = [mount for mount in mounts if mount.split(":")[0] in compose["volumes"]]
+        mounts = [mount for mount in mounts if mount not in named]
         assert len(mounts) == 3
         assert all((ROOT / mount.split(":")[0]).is_dir() for mount in mounts)
         assert all(mount.endswith(":ro") for mount in mounts)
+
+    def test_what_has_a_state_keeps_it_in_a_file_of_its_own_on_a_volume(self, compose):
+        services = compose["services"]
+        assert set(compose["volumes"]) == {"state"}
+        assert [name for name, each in services.items() if "state:/state" in each.get("volumes", [])] == [
+            *("content", "cj"),
+        ]
+        for name in ("content", "cj"):
+            command = services[name]["command"]
+            assert command[command.index("--state") + 1] == f"/state/{name}.sqlite"
+        assert ("COPY", "--from=build --chown=10001:10001 /volumes /") in stages()["pipeline"]
 
     def test_a_health_check_of_kafka_is_that_of_our_image(self, compose):
         words = compose["services"]["kafka"]["healthcheck"]["test"]

@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 import pytest
 
-from pytest_eng5.brokers import BrokerOptions, create_broker
+from pytest_eng5.brokers import EmbeddedBroker
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "ENG5_E2E_MARK"
@@ -33,6 +33,8 @@ INI = """[pytest]
 asyncio_default_fixture_loop_scope = function
 markers = slow: slow
 """
+# Plugins that sessions here do not need: loading them takes half of a session's start.
+UNNEEDED = ("hypothesispytest", "syrupy", "html", "metadata")
 GRADES = ("A", "B", "C+", "D+", "E-", "F+")
 
 SPY = '''
@@ -199,9 +201,10 @@ class Tree:
     def start(self, *args: str, env: Mapping[str, str] | None = None) -> Live:
         """Start ``pytest ARGS`` here."""
         log = self.root / f"out-{uuid.uuid4().hex[:6]}.txt"
+        unneeded = () if "--html" in args else (f"-pno:{name}" for name in UNNEEDED)
         with log.open("w") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pytest", "-rA", "--color=no", *args],
+                [sys.executable, "-m", "pytest", "-rA", "--color=no", *unneeded, *args],
                 cwd=self.root,
                 env=self.environment(env),
                 stdout=out,
@@ -330,12 +333,37 @@ def tree(make_tree: Callable[..., Tree]) -> Tree:
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def kafka(shared_broker: EmbeddedBroker) -> str:
     """Bootstrap servers of a Kafka that was started by hand."""
-    folder = tmp_path_factory.mktemp("kafka")
-    options = BrokerOptions(
-        kind="embedded", work_dir=folder, log_path=folder / "kafka.log", watch_pid=os.getpid()
-    )
-    broker = create_broker(options)
-    yield broker.start().bootstrap_servers
-    broker.stop()
+    return shared_broker.connection.bootstrap_servers
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A pipeline that shares no code with ours, on topics of its own."""
+
+    servers: str
+    prefix: str
+    url: str
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Of a session on it."""
+        broker = ("--eng5-broker", "external", "--eng5-bootstrap-servers", self.servers)
+        services = ("--eng5-content-url", f"{self.url}/v1/content", "--eng5-llm-url", self.url)
+        return (*broker, "--eng5-topic-prefix", self.prefix, "--eng5-pipeline", "external", *services)
+
+
+@pytest.fixture(scope="module")
+def foreign(
+    request: pytest.FixtureRequest, kafka: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Foreign]:
+    """The foreign pipeline, on topics with the module's ``PREFIX``."""
+    log, prefix = tmp_path_factory.mktemp("foreign") / "requests.txt", request.module.PREFIX
+    command = [sys.executable, str(Path(__file__).with_name("foreign_pipeline.py")), kafka, prefix, str(log)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    yield Foreign(kafka, prefix, str(json.loads(process.stdout.readline())["url"]))
+    process.stdin.close()
+    process.wait(10)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,20 +19,7 @@ CALLBACKS = f"{PREFIX}huleedu.llm_provider.comparison_result.v1"
 
 
 @pytest.fixture(scope="module")
-def url(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the foreign pipeline's services."""
-    log = tmp_path_factory.mktemp("codecs") / "requests.txt"
-    command = [sys.executable, str(Path(__file__).with_name("foreign_pipeline.py")), kafka, PREFIX, str(log)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    yield str(json.loads(process.stdout.readline())["url"])
-    process.stdin.close()
-    process.wait(10)
-
-
-@pytest.fixture(scope="module")
-def session(make_tree: Callable[..., Any], kafka: str, url: str) -> Any:
+def session(make_tree: Callable[..., Any], foreign: Any) -> Any:
     """One variant per way, all at once."""
     tree = make_tree()
     tree.scenario(
@@ -44,11 +28,7 @@ def session(make_tree: Callable[..., Any], kafka: str, url: str) -> Any:
         timeout="{idle: 10, total: 40}",
         judge="{provider: openai, model: gpt-5.1, temperature: 0.1}",
     )
-    return tree.pytest(
-        *("--eng5-broker", "external", "--eng5-bootstrap-servers", kafka, "--eng5-topic-prefix", PREFIX),
-        *("--eng5-pipeline", "external", "--eng5-content-url", f"{url}/v1/content", "--eng5-llm-url", url),
-        *("--junitxml", "junit.xml"),
-    )
+    return tree.pytest(*foreign.options, "--junitxml", "junit.xml")
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +68,9 @@ def test_it_is_captured_decoded_and_faultless(session: Any, on_the_broker: Any, 
         assert key is None
 
 
-def test_what_was_aborted_stands_on_the_topic_and_is_no_evidence(session: Any, on_the_broker: Any) -> None:
+def test_what_was_aborted_stands_on_the_topic_and_is_no_evidence(
+    session: Any, on_the_broker: Any, kafka: str
+) -> None:
     captured = {
         (line["partition"], line["offset"])
         for way in WAYS
@@ -99,6 +81,8 @@ def test_what_was_aborted_stands_on_the_topic_and_is_no_evidence(session: Any, o
     }
     assert captured == set(on_the_broker)
     assert len(captured) == COMPARISONS * len(WAYS)
-    ends = sum(max(offset for at, offset in captured if at == number) + 1 for number in range(3))
-    assert ends > len(captured) + COMPARISONS - 3, "the aborted callbacks left no gap"
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "codecs"})
+    ends = [consumer.get_watermark_offsets(TopicPartition(CALLBACKS, n), timeout=10)[1] for n in range(3)]
+    consumer.close()
+    assert sum(ends) >= len(captured) + COMPARISONS + 2, "no aborted callbacks, or no marks of both ends"
     assert "stray" not in session.output

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,42 +11,26 @@ from confluent_kafka.admin import AdminClient
 
 pytestmark = pytest.mark.slow
 
-SHARED, OWN = "shared.", "own."
+PREFIX, OWN = "together.", "own."
 VARIANTS = ("slow", "v1", "v2")
 SESSIONS = ("first", "second", "apart")
 COMPARISONS = 6
 
 
 @pytest.fixture(scope="module")
-def url(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a pipeline that two of the sessions share."""
-    log = tmp_path_factory.mktemp("shared") / "requests.txt"
-    command = [sys.executable, str(Path(__file__).with_name("foreign_pipeline.py")), kafka, SHARED, str(log)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    yield str(json.loads(process.stdout.readline())["url"])
-    process.stdin.close()
-    process.wait(10)
-
-
-@pytest.fixture(scope="module")
-def sessions(make_tree: Callable[..., Any], kafka: str, url: str) -> dict[str, Any]:
+def sessions(make_tree: Callable[..., Any], kafka: str, foreign: Any) -> dict[str, Any]:
     """Three at once: two whose topics are the same, one with a prefix and a pipeline of its own."""
     started = {}
-    broker = ("--eng5-broker", "external", "--eng5-bootstrap-servers", kafka, "--junitxml", "junit.xml")
+    broker = ("--eng5-broker", "external", "--eng5-bootstrap-servers", kafka)
+    apart = ("--eng5-pipeline", "embedded", "--eng5-topic-prefix", OWN, "--eng5-create-topics")
     for name in SESSIONS:
         tree = make_tree()
         own = name == "apart"
         judge = {} if own else {"judge": "{provider: openai, model: gpt-5.1, temperature: 0.1}"}
         variants = "\n".join(f"  - id: {variant}" for variant in VARIANTS)
         tree.scenario("crowd", variants, timeout="{idle: 15, total: 60}", **judge)
-        if own:
-            more = ("--eng5-pipeline", "embedded", "--eng5-topic-prefix", OWN, "--eng5-create-topics")
-        else:
-            services = ("--eng5-content-url", f"{url}/v1/content", "--eng5-llm-url", url)
-            more = ("--eng5-pipeline", "external", "--eng5-topic-prefix", SHARED, *services)
-        started[name] = tree.start(*broker, *more)
+        options = (*broker, *apart) if own else foreign.options
+        started[name] = tree.start(*options, "--junitxml", "junit.xml")
     return {name: live.finish(120) for name, live in started.items()}
 
 
@@ -85,7 +66,7 @@ def test_what_belongs_to_another_session_is_nobody_s_evidence(sessions: dict[str
     prefixes = {
         name: {topic.partition("huleedu")[0] for topic, _, _ in found} for name, found in positions.items()
     }
-    assert prefixes == {"first": {SHARED}, "second": {SHARED}, "apart": {OWN}}
+    assert prefixes == {"first": {PREFIX}, "second": {PREFIX}, "apart": {OWN}}
     for session in sessions.values():
         assert not (session.folder / "stray.jsonl").exists()
 

@@ -22,7 +22,7 @@ CHECKS = ("run", "events", "metadata", "completeness", "schema", "manifest")
 def pipeline(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """The reference pipeline, started by hand on the real topics."""
     command = [sys.executable, "-m", "pytest_eng5.pipeline", "serve", "--bootstrap-servers", kafka]
-    command += ["--log-file", str(tmp_path_factory.mktemp("pipeline") / "log.txt")]
+    command += ["--log-file", str(tmp_path_factory.mktemp("pipeline") / "log.txt"), "--state", "memory"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     yield dict(json.loads(process.stdout.readline())["ready"])
@@ -85,6 +85,7 @@ def test_with_leave_it_runs(session: Any, kafka: str, pipeline: dict[str, Any]) 
     assert set(again.outcomes("live.xml").values()) == {"passed"}
 
 
+@pytest.mark.thorough
 def test_services_that_do_not_answer(session: Any, kafka: str, pipeline: dict[str, Any]) -> None:
     nowhere = "http://127.0.0.1:9"
     again = session.tree.pytest(
@@ -98,6 +99,7 @@ def test_services_that_do_not_answer(session: Any, kafka: str, pipeline: dict[st
     assert again.seconds < 25
 
 
+@pytest.mark.thorough
 def test_embedded_pipeline_on_topics_of_its_own(make_tree: Callable[..., Any], kafka: str) -> None:
     tree = make_tree()
     tree.scenario("prefixed")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -32,20 +29,7 @@ PREFIX = "foreign."
 
 
 @pytest.fixture(scope="module")
-def url(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the foreign pipeline's services."""
-    log = tmp_path_factory.mktemp("foreign") / "requests.txt"
-    command = [sys.executable, str(Path(__file__).with_name("foreign_pipeline.py")), kafka, PREFIX, str(log)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    yield str(json.loads(process.stdout.readline())["url"])
-    process.stdin.close()
-    process.wait(10)
-
-
-@pytest.fixture(scope="module")
-def session(make_tree: Callable[..., Any], kafka: str, url: str) -> Any:
+def session(make_tree: Callable[..., Any], foreign: Any) -> Any:
     """One variant per fault, one after the other, so that bytes that name nobody have one owner."""
     tree = make_tree()
     tree.scenario(
@@ -54,11 +38,7 @@ def session(make_tree: Callable[..., Any], kafka: str, url: str) -> Any:
         timeout="{idle: 4, total: 30}",
         judge="{provider: openai, model: gpt-5.1, temperature: 0.1}",
     )
-    return tree.pytest(
-        *("--eng5-broker", "external", "--eng5-bootstrap-servers", kafka, "--eng5-topic-prefix", PREFIX),
-        *("--eng5-pipeline", "external", "--eng5-content-url", f"{url}/v1/content", "--eng5-llm-url", url),
-        *("--eng5-concurrency", "1", "--junitxml", "junit.xml"),
-    )
+    return tree.pytest(*foreign.options, "--eng5-concurrency", "1", "--junitxml", "junit.xml")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -129,12 +109,12 @@ def test_broken_bytes_are_kept(session: Any) -> None:
         assert "value_base64" in line
 
 
-def test_without_the_providers_word_it_is_refused(session: Any, kafka: str, url: str) -> None:
+def test_without_the_providers_word_it_is_refused(session: Any, kafka: str, foreign: Any) -> None:
     """A tool that does not know whether money is at stake does not start."""
     started = len(list(session.tree.output.glob("20*/foreign/clean/run-1/requests/*.json")))
     again = session.tree.pytest(
         *("--eng5-bootstrap-servers", kafka, "--eng5-topic-prefix", PREFIX, "-k", "clean"),
-        *("--eng5-content-url", f"{url}/v1/content", "--junitxml", "refused.xml"),
+        *("--eng5-content-url", f"{foreign.url}/v1/content", "--junitxml", "refused.xml"),
     )
     outcome, text = again.cases("refused.xml")["clean::run"]
     assert outcome == "error"

@@ -70,6 +70,7 @@ def test_pipeline_killed(live: Any) -> None:
     live.tree.assert_nothing_left()
 
 
+@pytest.mark.thorough
 def test_broker_killed(live: Any) -> None:
     run = live.captured("slow", "only")
     live.tree.find("kafka.Kafka").kill()
@@ -84,7 +85,7 @@ def test_broker_killed(live: Any) -> None:
     live.tree.assert_nothing_left()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)])
 def test_pytest_killed(live: Any, number: signal.Signals) -> None:
     run = live.captured("slow", "only")
     live.process.send_signal(number)
@@ -126,6 +127,7 @@ def test_interrupted_twice(live: Any) -> None:
     live.tree.assert_nothing_left_running(6)
 
 
+@pytest.mark.thorough
 def test_interrupted_under_xdist(tree: Any) -> None:
     tree.scenario("slow", judge=SLOW_JUDGE)
     live = tree.start("-n", "2", "--junitxml", "junit.xml")

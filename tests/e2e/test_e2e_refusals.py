@@ -83,6 +83,7 @@ def test_no_java_names_the_extra_to_install(tree: Any) -> None:
     tree.assert_nothing_left()
 
 
+@pytest.mark.thorough
 def test_external_broker_that_is_not_there(tree: Any) -> None:
     tree.scenario("small")
     with socket.socket() as taken:  # bound but not listening: connections are refused
@@ -99,6 +100,7 @@ def test_external_broker_that_is_not_there(tree: Any) -> None:
     tree.assert_nothing_left()
 
 
+@pytest.mark.thorough
 def test_embedded_pipeline_stays_off_the_real_topics(tree: Any, kafka: str) -> None:
     tree.scenario("small")
     session = tree.pytest(
@@ -111,6 +113,7 @@ def test_embedded_pipeline_stays_off_the_real_topics(tree: Any, kafka: str) -> N
     tree.assert_nothing_left()
 
 
+@pytest.mark.thorough
 def test_external_pipeline_without_content_service(tree: Any, kafka: str) -> None:
     tree.scenario("small")
     session = tree.pytest("--eng5-bootstrap-servers", kafka, "--junitxml", "junit.xml")
@@ -120,7 +123,7 @@ def test_external_pipeline_without_content_service(tree: Any, kafka: str) -> Non
     assert session.seconds < 15
 
 
-@pytest.mark.parametrize("kind", ["file", "locked"])
+@pytest.mark.parametrize("kind", ["file", pytest.param("locked", marks=pytest.mark.thorough)])
 def test_output_folder_that_cannot_be_written(tree: Any, kind: str) -> None:
     tree.scenario("small")
     target = tree.root / "output"
@@ -142,10 +145,10 @@ def test_output_folder_that_cannot_be_written(tree: Any, kind: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--eng5-broker", "kafka"),
-        ("--eng5-concurrency", "0"),
         ("--eng5-set", "thresholds.kendal_tau.min=0.5"),
-        ("--eng5-rejudge", "somewhere"),
+        pytest.param(("--eng5-broker", "kafka"), marks=pytest.mark.thorough),
+        pytest.param(("--eng5-concurrency", "0"), marks=pytest.mark.thorough),
+        pytest.param(("--eng5-rejudge", "somewhere"), marks=pytest.mark.thorough),
     ],
 )
 def test_options_that_make_no_sense(tree: Any, arguments: tuple[str, str]) -> None:

@@ -41,13 +41,17 @@ COMPLETED = ProcessingEvent.CJ_ASSESSMENT_COMPLETED
 FAILED = ProcessingEvent.CJ_ASSESSMENT_FAILED
 RICH = ProcessingEvent.ASSESSMENT_RESULT_PUBLISHED
 RESOURCE = ProcessingEvent.RESOURCE_CONSUMPTION_REPORTED
+# Of brokers, so that a member of a group that was killed is missed sooner than Kafka's least of 6 s.
+PROPERTIES = {"group.min.session.timeout.ms": "1000"}
 
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
     """A broker shared by all tests that do it no harm; each pipeline on it has its own topics."""
     folder = tmp_path_factory.mktemp("broker")
-    embedded = EmbeddedBroker(BrokerOptions(kind="embedded", work_dir=folder, log_path=folder / "kafka.log"))
+    log = folder / "kafka.log"
+    options = BrokerOptions(kind="embedded", work_dir=folder, log_path=log, properties=PROPERTIES)
+    embedded = EmbeddedBroker(options)
     embedded.start()
     yield embedded
     embedded.stop()
@@ -452,14 +456,8 @@ def make_broker(tmp_path: Path) -> Iterator[Callable[[int], EmbeddedBroker]]:
     started: list[EmbeddedBroker] = []
 
     def make(port: int) -> EmbeddedBroker:
-        folder = tmp_path / "kafka"
-        options = BrokerOptions(
-            kind="embedded",
-            work_dir=folder,
-            log_path=tmp_path / "kafka.log",
-            port=port,
-            watch_pid=os.getpid(),
-        )
+        places = {"work_dir": tmp_path / "kafka", "log_path": tmp_path / "kafka.log"}
+        options = BrokerOptions(kind="embedded", port=port, properties=PROPERTIES, **places)
         started.append(EmbeddedBroker(options))
         started[-1].start()
         return started[-1]

@@ -12,12 +12,11 @@ from uuid import uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_eng5.contracts import EventEnvelope, LLMComparisonRequest, ProcessingEvent, decode_event
-from pytest_eng5.pipeline.errors import BrokerLost, ServiceError
+from pytest_eng5.pipeline.errors import ServiceError
 from pytest_eng5.pipeline.kafka import KafkaOptions, ensure_topics
 from pytest_eng5.pipeline.provider import kafka_queue
 from pytest_eng5.pipeline.provider.callbacks import QueuedComparison, callback_envelope, success
@@ -26,7 +25,6 @@ from pytest_eng5.pipeline.provider.judge import Judgement, Simulation
 from pytest_eng5.pipeline.provider.kafka_queue import KafkaQueue
 from pytest_eng5.pipeline.provider.metrics import ProviderMetrics
 from pytest_eng5.pipeline.provider.processing import Processor
-from pytest_eng5.pipeline.provider.progress import Progress
 from pytest_eng5.pipeline.provider.records import (
     QueueRecord,
     provider_topics,
@@ -36,33 +34,11 @@ from pytest_eng5.pipeline.provider.records import (
 from pytest_eng5.pipeline.provider.shared_simulations import SharedSimulations
 from pytest_eng5.pipeline.provider.simulations import SimulationBook
 from pytest_eng5.pipeline.publisher import Publisher
-from pytest_eng5.pipeline.replay import answered_since, keys_between, patiently
+from pytest_eng5.pipeline.replay import answered_since, keys_between
 from pytest_eng5.pipeline.settings import LLMProviderSettings
 from pytest_eng5.pipeline.topics import event_topics
 
 CALLBACK = ProcessingEvent.LLM_COMPARISON_RESULT
-
-
-# What may be committed
-
-
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.randoms(use_true_random=False))
-def test_what_may_be_committed_is_the_first_that_is_not_finished(gaps: list[int], random: Any) -> None:
-    """Offsets with gaps, as compaction and transactions leave them, finished in any order."""
-    progress, offset, open_, seen = Progress(), 100, [], []
-    assert progress.committable is None
-    for gap in gaps:
-        offset += 1 + gap
-        progress.begin(offset)
-        open_.append(offset)
-        seen.append(offset)
-        while open_ and random.random() < 0.4:
-            done = open_.pop(random.randrange(len(open_)))
-            progress.finish(done)
-            assert progress.committable == (min(open_) if open_ else max(seen) + 1)
-    while open_:
-        progress.finish(open_.pop(random.randrange(len(open_))))
-        assert progress.committable == (min(open_) if open_ else max(seen) + 1)
 
 
 # What lies in the queue
@@ -477,32 +453,6 @@ def test_a_queue_that_is_full_refuses(options: KafkaOptions) -> None:
     accepted, error = on(options, work, partitions=1)
     assert (error.code, error.status) == ("LLM_QUEUE_FULL", 503)
     assert 3 <= accepted <= 15
-
-
-def test_asking_a_broker_that_stays_away_ends_in_time() -> None:
-    options = KafkaOptions("127.0.0.1:9", broker_timeout=0.7)
-    asked = 0
-
-    async def ask() -> None:
-        nonlocal asked
-        asked += 1
-        raise KafkaConnectionError("no")
-
-    with pytest.raises(BrokerLost, match="finding out"):
-        asyncio.run(patiently(options, "finding out", ask))
-    assert 2 <= asked <= 8
-
-
-def test_asking_again_helps_when_the_broker_comes_back() -> None:
-    answers: list[Exception | int] = [KafkaConnectionError("no"), KafkaConnectionError("no"), 7]
-
-    async def ask() -> int:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    assert asyncio.run(patiently(KafkaOptions("x:1"), "finding out", ask)) == 7
 
 
 def test_other_clients_do_not_disturb(options: KafkaOptions) -> None:

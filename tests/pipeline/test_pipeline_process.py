@@ -23,6 +23,15 @@ from pytest_eng5.pipeline.serve import _bounded, _endless
 
 COMPLETED = ProcessingEvent.CJ_ASSESSMENT_COMPLETED
 CALLBACK = ProcessingEvent.LLM_COMPARISON_RESULT
+SOON = 6.0  # it takes 2 s at most by its own clock; a busy machine takes longer to notice
+HANGING = """
+import time
+from pytest_eng5.pipeline import __main__ as pipeline
+pipeline.configure_logging(None)
+pipeline._STOP_DEADLINE = 0.05
+pipeline._leave_soon(0)
+time.sleep(30)
+"""
 
 
 def serve(*options: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -59,10 +68,18 @@ def test_a_signal_ends_it_soon(number: int, start_pipeline: Any) -> None:
     running = start_pipeline()
     code, seconds = running.terminate(number)
     assert code == 0
-    assert seconds < 2
+    assert seconds < SOON
     assert running.process.stdout.read() == ""
     assert running.stderr_file.read_text() == ""
     assert running.logs()[-1]["event"] == "pipeline stopped"
+
+
+def test_what_hangs_while_it_stops_does_not_keep_it_and_is_told() -> None:
+    ended = subprocess.run([sys.executable, "-c", HANGING], capture_output=True, text=True, timeout=20)
+    assert ended.returncode == 0
+    (line,) = map(json.loads, ended.stderr.splitlines())
+    assert (line["event"], line["level"]) == ("pipeline stopped", "warning")
+    assert "not everything stopped in time" in line["problem"]
 
 
 def test_a_signal_ends_it_in_the_middle_of_batches(start_pipeline: Any, lab: Any) -> None:
@@ -82,7 +99,7 @@ def test_a_signal_ends_it_in_the_middle_of_batches(start_pipeline: Any, lab: Any
 
     code, seconds = asyncio.run(work())
     assert code == 0
-    assert seconds < 2
+    assert seconds < SOON
 
 
 def test_topics_are_created_with_three_partitions(start_pipeline: Any, broker: Any) -> None:
@@ -128,7 +145,7 @@ def test_a_killed_pipeline_can_be_followed_by_another_one(
     start_pipeline: Any, run_batches: Any, lab: Any
 ) -> None:
     """The group still counts the dead member; the new one waits for its session to end, not for ever."""
-    quick_session = {"CJ_ASSESSMENT_SERVICE_SESSION_TIMEOUT_MS": "6000"}
+    quick_session = {"CJ_ASSESSMENT_SERVICE_SESSION_TIMEOUT_MS": "2500"}
     first = start_pipeline(prefix="killed.", env=quick_session)
     run_batches(first, lab.round_robin(3))
     first.process.kill()
@@ -193,6 +210,7 @@ def test_a_broker_that_goes_away_ends_it_with_a_clear_last_line(
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_broker_that_goes_away_in_the_middle_of_a_batch_ends_it_too(
     own_broker: EmbeddedBroker, start_pipeline: Any, lab: Any
 ) -> None:
@@ -285,6 +303,7 @@ def test_logs_go_to_standard_error_without_a_file() -> None:
     assert problems[-1]["where"] == "127.0.0.1:9"
 
 
+@pytest.mark.thorough
 def test_prompts_are_not_kept_when_they_are_not_wanted(
     start_pipeline: Any, run_batches: Any, lab: Any
 ) -> None:
@@ -331,7 +350,7 @@ def test_stopping_a_client_never_ends_or_delays_the_stopping(problem: BaseExcept
 
     began = time.monotonic()
     asyncio.run(_bounded(stop))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SOON
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -189,6 +189,52 @@ def test_the_watch_gives_up_on_a_broker_that_stays_away() -> None:
     assert caught.value.where == "host:1"
     assert caught.value.fix
     assert guard.problem == "KafkaConnectionError"
+
+
+class Cluster:
+    """An admin client of a cluster of some age and size that has no topics."""
+
+    def __init__(self, brokers: int, knows_its_default: bool) -> None:
+        self.brokers = brokers
+        self.knows_its_default = knows_its_default
+        self.asked: list[tuple[str, int]] = []
+        self.made: dict[str, int] = {}
+
+    async def list_topics(self) -> list[str]:
+        return []
+
+    async def describe_cluster(self) -> dict[str, Any]:
+        return {"brokers": list(range(self.brokers))}
+
+    async def create_topics(self, topics: list[Any]) -> Any:
+        self.asked += [(topic.name, topic.replication_factor) for topic in topics]
+        codes = [0 if t.replication_factor > 0 or self.knows_its_default else 38 for t in topics]
+        self.made |= {t.name: t.num_partitions for t, code in zip(topics, codes, strict=True) if code == 0}
+        return SimpleNamespace(
+            topic_errors=[(t.name, code, "") for t, code in zip(topics, codes, strict=True)]
+        )
+
+    async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
+        part = {"leader": 1}
+        return [{"topic": n, "error_code": 0, "partitions": [part] * self.made.get(n, 0)} for n in names]
+
+
+@pytest.mark.parametrize(
+    ("brokers", "knows", "asked"),
+    [
+        (3, True, [("a", -1), ("b", -1)]),
+        (1, False, [("a", -1), ("b", -1), ("a", 1), ("b", 1)]),
+        (5, False, [("a", -1), ("b", -1), ("a", 3), ("b", 3)]),
+    ],
+)
+def test_topics_have_the_replicas_that_the_cluster_wants(
+    brokers: int, knows: bool, asked: list[tuple[str, int]]
+) -> None:
+    """One replica is too few where two must be in sync; before Kafka 2.4 a number must be said."""
+    cluster = Cluster(brokers, knows)
+    asyncio.run(ensure_topics(cluster, [TopicSpec("a"), TopicSpec("b")]))
+    assert cluster.asked == asked
+    assert cluster.made == {"a": 3, "b": 3}
 
 
 def test_the_watch_bears_a_short_absence() -> None:

@@ -27,7 +27,7 @@ FAILED = ProcessingEvent.CJ_ASSESSMENT_FAILED
 RICH = ProcessingEvent.ASSESSMENT_RESULT_PUBLISHED
 RESOURCE = ProcessingEvent.RESOURCE_CONSUMPTION_REPORTED
 
-QUICK = {"CJ_ASSESSMENT_SERVICE_SESSION_TIMEOUT_MS": "6000"}
+QUICK = {"CJ_ASSESSMENT_SERVICE_SESSION_TIMEOUT_MS": "2500"}
 pytestmark = pytest.mark.slow
 
 
@@ -83,6 +83,7 @@ def test_batches_go_on_after_kills(start_pipeline: Any, lab: Any, tmp_path: Path
     assert jobs == ["1", "2", "3"]
 
 
+@pytest.mark.thorough
 def test_callbacks_that_came_meanwhile_are_consumed(
     launch: Any, lab: Any, broker: Any, tmp_path: Path
 ) -> None:

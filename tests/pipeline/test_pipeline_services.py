@@ -12,6 +12,7 @@ import pytest
 from pytest_eng5.contracts import ProcessingEvent
 
 COMPLETED = ProcessingEvent.CJ_ASSESSMENT_COMPLETED
+SOON = 6.0  # it takes 2 s at most by its own clock; a busy machine takes longer to notice
 
 
 @pytest.mark.parametrize(
@@ -34,8 +35,8 @@ def test_three_processes_run_a_batch_whatever_starts_first(
     for name, service in services.items():
         began = time.monotonic()
         service.process.terminate()
-        assert service.process.wait(5) == 0, name
-        assert time.monotonic() - began < 2, name
+        assert service.process.wait(20) == 0, name
+        assert time.monotonic() - began < SOON, name
         assert service.stderr_file.read_text() == ""
 
 
@@ -90,6 +91,7 @@ def test_while_it_waits_it_lives_and_says_what_it_waits_for(
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_broker_that_comes_up_later_is_waited_for(
     launch: Any, make_broker: Any, prefix: str, run_batches: Any, lab: Any
 ) -> None:
@@ -113,8 +115,8 @@ def test_a_signal_ends_a_service_that_still_waits(launch: Any) -> None:
     service.until_said("waiting")
     began = time.monotonic()
     service.process.terminate()
-    assert service.process.wait(5) == 0
-    assert time.monotonic() - began < 2
+    assert service.process.wait(20) == 0
+    assert time.monotonic() - began < SOON
     assert service.stderr_file.read_text() == ""
 
 

@@ -31,6 +31,7 @@ class Cluster:
     cj: Any = None
     workers: dict[str, Any] = field(default_factory=dict)
     ready: dict[str, Any] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
 
     @property
     def bootstrap(self) -> str:
@@ -44,6 +45,7 @@ class Cluster:
         worker = self.launch(
             *("--service", "llm", "--worker-id", name, "--content-url", self.ready["content_url"]),
             *self.common(),
+            env=self.env,
         )
         self.workers[name] = worker
         ready = worker.ready()
@@ -146,8 +148,9 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_attempts_count_on(
     cluster: Cluster, run_batches: Any, lab: Any, start_pipeline: Any
 ) -> None:
     """Failures depend on how often a pair was asked for: another count would be another result."""
+    cluster.env = {"LLM_PROVIDER_SERVICE_QUEUE_SESSION_TIMEOUT_MS": "2500"}
     cluster.start("first", "second")
-    behaviour = {"latency_ms": 800, "failure_rate": 0.15, "seed": 11}
+    behaviour = {"latency_ms": 500, "failure_rate": 0.15, "seed": 11}
     plan = lab.round_robin(8, simulation=behaviour, metadata={"max_comparisons": 60})
 
     def kill() -> None:

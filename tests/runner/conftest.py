@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_eng5.brokers import BrokerOptions, EmbeddedBroker, ensure_topics
+from pytest_eng5.brokers import EmbeddedBroker, ensure_topics
 from pytest_eng5.contracts import PIPELINE_EVENTS, topic_names
 from pytest_eng5.evidence import RunEnding
 from pytest_eng5.reports import finalise_run
@@ -29,16 +29,9 @@ GRADES = ("A", "B", "C+", "D+", "E+", "F+")
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
+def broker(shared_broker: EmbeddedBroker) -> EmbeddedBroker:
     """One broker for all tests of the runner."""
-    folder = tmp_path_factory.mktemp("runner-broker")
-    options = BrokerOptions(
-        kind="embedded", work_dir=folder, log_path=folder / "kafka.log", watch_pid=os.getpid()
-    )
-    embedded = EmbeddedBroker(options)
-    embedded.start()
-    yield embedded
-    embedded.stop()
+    return shared_broker
 
 
 @contextmanager

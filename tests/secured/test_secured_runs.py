@@ -130,6 +130,7 @@ class TestGreen:
         assert lines["assessment_results"] == lines["completions"] == 1
         assert not session.findings("anchor_align", "only")
 
+    @pytest.mark.thorough
     def test_with_topics_made_for_it_and_a_debug_log(self, run, secured):
         debug = ("--log-level=DEBUG", "-o", "junit_logging=all", "-o", "log_file=debug.log", "--setup-show")
         with Watch() as watch:
@@ -195,6 +196,7 @@ class TestRed:
         session = run("limited", *THEIR_PIPELINE, "--eng5-topic-prefix=given.", settings=settings)
         self.assert_error(session, "shows a certificate of a CA that is not trusted here", "ssl.ca_file")
 
+    @pytest.mark.thorough
     def test_expired_certificate(self, run, expired, write_settings, authority):
         servers, day = expired
         settings = write_settings("SSL", ssl_ca_file=authority.certificate)
@@ -204,9 +206,9 @@ class TestRed:
     @pytest.mark.parametrize(
         ("user", "operation", "kind", "names"),
         [
-            ("no-read", "Read", "topic", CAPTURED),
             ("no-write", "Write", "topic", [REQUESTS]),
-            ("no-group", "Read", "group", []),
+            pytest.param("no-read", "Read", "topic", CAPTURED, marks=pytest.mark.thorough),
+            pytest.param("no-group", "Read", "group", [], marks=pytest.mark.thorough),
         ],
     )
     def test_missing_right(self, run, secured, user, operation, kind, names):

@@ -8,14 +8,13 @@ from collections.abc import Awaitable, Callable
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
-from pytest_eng5.contracts import ProcessingEvent, topic_name
+from pytest_eng5.contracts import CJ_CONSUMER_GROUP, ProcessingEvent, topic_name
 from pytest_eng5.pipeline.errors import StartupFailed
 from pytest_eng5.pipeline.kafka import KafkaOptions
 from pytest_eng5.pipeline.logs import service_logger
 
-__all__ = ["GROUP", "CJConsumer"]
+__all__ = ["CJConsumer"]
 
-GROUP = "cj_assessment_consumer_group"
 _EVENTS = (ProcessingEvent.ELS_CJ_ASSESSMENT_REQUESTED, ProcessingEvent.LLM_COMPARISON_RESULT)
 _JOIN_TIMEOUT = 60.0
 _LONG_POLL_MS = 60_000
@@ -72,7 +71,7 @@ class CJConsumer:
         """
         # Created here rather than in the constructor: aiokafka binds it to the running loop.
         self._consumer = AIOKafkaConsumer(
-            group_id=self._options.topic_prefix + GROUP,
+            group_id=self._options.topic_prefix + CJ_CONSUMER_GROUP,
             enable_auto_commit=False,
             auto_offset_reset="latest",
             session_timeout_ms=self._session_timeout_ms,
@@ -83,9 +82,9 @@ class CJConsumer:
         try:
             await asyncio.wait_for(self._consumer.start(), _JOIN_TIMEOUT)
         except TimeoutError:
+            group = self._options.topic_prefix + CJ_CONSUMER_GROUP
             raise StartupFailed(
-                f"the consumer group {self._options.topic_prefix + GROUP} assigned nothing within "
-                f"{_JOIN_TIMEOUT:g} s",
+                f"the consumer group {group} assigned nothing within {_JOIN_TIMEOUT:g} s",
                 where=self._options.bootstrap_servers,
                 fix="end other pipelines on this broker, or start this one with --topic-prefix",
             ) from None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import TaskGroup
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import httpx
 
@@ -21,12 +19,12 @@ from pytest_eng5.pipeline.cj.workflow import Services
 from pytest_eng5.pipeline.database import Database
 from pytest_eng5.pipeline.http import Readiness
 from pytest_eng5.pipeline.logs import service_logger
+from pytest_eng5.pipeline.parts import Work
 from pytest_eng5.pipeline.settings import CJSettings
 
 __all__ = ["CJPart"]
 
 _log = service_logger("cj_assessment_service")
-Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class CJPart:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
-
 from pytest_eng5.contracts import ProcessingEvent
 from pytest_eng5.pipeline.broker import Broker
 from pytest_eng5.pipeline.database import Database
 from pytest_eng5.pipeline.http import Readiness
+from pytest_eng5.pipeline.parts import Part, Work
 from pytest_eng5.pipeline.provider.app import Register, provider_app
 from pytest_eng5.pipeline.provider.archive import PromptArchive
 from pytest_eng5.pipeline.provider.journal import Journal
@@ -24,19 +22,6 @@ from pytest_eng5.pipeline.settings import LLMProviderSettings
 __all__ = ["ProviderService"]
 
 _CLOCK_MARGIN_MS = 60_000
-Work = Callable[[], Coroutine[Any, Any, None]]
-
-
-class Part(Protocol):
-    """Something that works with the broker."""
-
-    async def start(self) -> None:
-        """Connect."""
-        ...
-
-    async def stop(self) -> None:
-        """Disconnect."""
-        ...
 
 
 class _Resumption:
