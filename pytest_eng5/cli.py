@@ -155,6 +155,7 @@ def run_mode(
     broker, pipeline, time or money.
     """
     from pytest_eng5 import reports
+    from pytest_eng5.reports.variant_junit import write_junit
     from pytest_eng5.runner.command import prepare
     from pytest_eng5.runner.flags import RunFlags
     from pytest_eng5.runner.performing import perform
@@ -173,6 +174,7 @@ def run_mode(
         for variant in prepared.variants
     ]
     reports.write_session(session, outcomes)
+    write_junit(session, prepared.variants, outcomes, Path.cwd())
     for line in reports.session_text(session, outcomes, verbose=verbose):
         typer.echo(_in_flags(line))
     raise typer.Exit(reports.Outcome.worst(outcome.verdict for outcome in outcomes).exit_code)

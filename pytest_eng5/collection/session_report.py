@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from pytest_eng5.reports import (
     JUnitCase,
     VariantOutcome,
     evaluate_variant,
-    junit_xml,
     terminal_table,
     write_session,
 )
+from pytest_eng5.reports.variant_junit import junit_path, suite_of
 
 __all__ = ["SessionReport", "report_session"]
 
@@ -54,8 +54,8 @@ def report_session(runtime: Runtime, recorder: Recorder) -> SessionReport | None
     for outcome in outcomes:
         items = records.get((outcome.scenario, outcome.root.name))  # not what overrides of a test made of it
         if items:
-            path = runtime.session / "junit" / f"{outcome.scenario}.{outcome.variant}.xml"
-            write_atomic(path, _junit(outcome, items))
+            cases = [_case(record) for record in items]
+            write_atomic(junit_path(runtime.session, outcome), suite_of(outcome, cases))
     write_session(runtime.session, outcomes)
     judged = any(outcome.judging for outcome in outcomes)
     return SessionReport(runtime.session, terminal_table(outcomes), judged)
@@ -113,12 +113,6 @@ def _plan(folder: Path) -> RunPlan | None:
 
 def _bounds(metric: str, values: dict[str, float]) -> _Bounds:
     return _Bounds(metric, values.get("min"), values.get("max"), values.get("confidence"))
-
-
-def _junit(outcome: VariantOutcome, records: Iterable[ItemRecord]) -> bytes:
-    name = f"{outcome.scenario}.{outcome.variant}"
-    properties = {"scenario": outcome.scenario, "variant": outcome.variant, "verdict": outcome.verdict.value}
-    return junit_xml(name, [_case(record) for record in records], properties)
 
 
 def _case(record: ItemRecord) -> JUnitCase:

@@ -63,7 +63,8 @@ class Verified:
             yield f"{problem.kind:9} {problem.path}: {problem.detail}"
         if not self.problems:
             also = f", {', '.join(self.artefacts)} with checksum and schema" if self.artefacts else ""
-            yield f"{self.files} files are as they were written{also}"
+            files = "1 file is as it was" if self.files == 1 else f"{self.files} files are as they were"
+            yield f"{files} written{also}"
 
 
 def verify_recorded(path: Path, schemas: Mapping[str, Schema] = PACKAGE_SCHEMAS) -> list[Verified]:
