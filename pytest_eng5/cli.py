@@ -182,7 +182,9 @@ def run_mode(
 
 @app.command()
 def verify(
-    folder: Annotated[Path, typer.Argument(help="A run, such as .../baseline/run-1, or a whole session.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN_DIR", help="A run, such as .../baseline/run-1, or a whole session.")
+    ],
 ) -> None:
     """Compare recorded runs with their manifests, and artefacts with their checksum and schema.
 
@@ -198,7 +200,9 @@ def verify(
 
 @app.command()
 def register_anchors(
-    assignment_id: Annotated[UUID, typer.Argument(help="An assignment that the CJ service knows.")],
+    assignment_id: Annotated[
+        UUID, typer.Argument(metavar="ASSIGNMENT_ID", help="One that the CJ service knows.")
+    ],
     anchor_dir: Annotated[
         Path, _flag("Folder of the essays, or the one that holds anchors/.", "--anchor-dir")
     ],

@@ -64,7 +64,7 @@ def token_lines(description: TokenDescription, environ: Mapping[str, str], now: 
     yield f"token:   {token_name(description.source)}"
     ignored = [source.value for source in _later(description.source) if environ.get(source, "").strip()]
     if ignored:
-        yield f"         before {' and '.join(ignored)}, which is set as well"
+        yield f"         goes before {' and '.join(ignored)}, set as well"
     roles = ", ".join(map(shown_text, description.roles)) or "none"
     yield f"subject: {shown_text(description.subject or 'none')}, roles: {roles}"
     if description.issued_at is not None:

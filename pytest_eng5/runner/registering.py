@@ -107,7 +107,8 @@ async def _register(
                 _tell_all(report, (_row(essay, "not compared with the service") for essay in essays))
             raise
         _refuse_grades(essays, record.grade_scale)
-        report(f"assignment {assignment}: scale {record.grade_scale}, {there.anchor_count} anchors so far")
+        so_far = "1 anchor" if there.anchor_count == 1 else f"{there.anchor_count} anchors"
+        report(f"assignment {assignment}: scale {record.grade_scale}, {so_far} so far")
         if wanted.dry_run:
             _tell_all(report, (_row(essay, _plan(essay, there)) for essay in essays))
             _tell_all(report, _others(essays, there))
