@@ -102,7 +102,7 @@ def _unreadable(outcome: VariantOutcome) -> str | None:
 def _judged(case: JUnitCase, outcome: VariantOutcome, failure: str | None) -> JUnitCase:
     found = judge_named(case.name, outcome, failure)
     if found.section:
-        case = replace(case, sections=[(found.heading, found.section)])
+        case = replace(case, sections=[(f"Captured {found.heading} call", found.section)])
     if found.gate is not None:
         case = replace(case, properties=[*case.properties, ("gate", found.gate)])
     if found.wrong is None:
