@@ -157,7 +157,7 @@ def run_mode(
     from pytest_eng5 import reports
     from pytest_eng5.reports.variant_junit import write_junit
     from pytest_eng5.runner.command import prepare
-    from pytest_eng5.runner.flags import RunFlags
+    from pytest_eng5.runner.flags import RunFlags, in_flags
     from pytest_eng5.runner.performing import perform
 
     prepared = prepare(RunFlags(**context.params))
@@ -176,7 +176,7 @@ def run_mode(
     reports.write_session(session, outcomes)
     write_junit(session, prepared.variants, outcomes, Path.cwd())
     for line in reports.session_text(session, outcomes, verbose=verbose):
-        typer.echo(_in_flags(line))
+        typer.echo(in_flags(line))
     raise typer.Exit(reports.Outcome.worst(outcome.verdict for outcome in outcomes).exit_code)
 
 
@@ -186,9 +186,10 @@ def verify(
         Path, typer.Argument(metavar="RUN_DIR", help="A run, such as .../baseline/run-1, or a whole session.")
     ],
 ) -> None:
-    """Compare recorded runs with their manifests, and artefacts with their checksum and schema.
+    """Tell whether recorded runs are still as written.
 
-    Names every file that was changed, removed or added. Exit status: 0 all as written, 1 not, 2 no run there.
+    Names every file that was changed, removed or added, by manifest, checksum and schema. Exit status: 0 all
+    as written, 1 not, 2 no run there.
     """
     from pytest_eng5.reports.verification import verify_recorded
 
@@ -212,9 +213,10 @@ def register_anchors(
     expected_grade_scale: Annotated[str | None, _flag("Refuse an assignment of another scale.")] = None,
     dry_run: Annotated[bool, _flag("Tell what would be registered, send nothing.", "--dry-run")] = False,
 ) -> None:
-    """Register graded essays as the anchors of an assignment, and read them back.
+    """Register essays as the anchors of an assignment.
 
-    Grades and labels come from anchors.csv or anchors.xlsx beside the folder, else from the file names.
+    They are read back: what the service does not keep is told. Grades and labels come from anchors.csv or
+    anchors.xlsx beside the folder, else from the file names.
     Exit status: 0 all confirmed, 2 inputs, token or assignment, 4 the service failed or forgot anchors.
     """
     from pytest_eng5.runner import registering
@@ -228,7 +230,9 @@ def register_anchors(
 
 @app.command()
 def verify_auth(cj_service_url: CjUrl = None) -> None:
-    """Tell whose token the admin API gets, and whether the service accepts it; never the token itself.
+    """Tell whose token is used and whether it is accepted.
+
+    The token itself is never told.
 
     Exit status: 0 accepted (or, without an address, nothing speaks against it), 2 not, 4 nobody answers.
     """
@@ -255,35 +259,17 @@ def doctor(
     budget_usd: Budget = None,
     timeout: Annotated[float, _flag("Seconds for a single question.", min=0.1)] = 10.0,
 ) -> None:
-    """Look at everything that a run with these flags needs; changes nothing.
+    """Look at everything that a run needs; change nothing.
+
+    Give it the flags of the run.
 
     Exit status: 0 a run can be started, 2 what fails is a matter of addresses, ids or token, 4 of more.
     """
     from pytest_eng5.runner.doctor import diagnose
-    from pytest_eng5.runner.flags import RunFlags
+    from pytest_eng5.runner.flags import RunFlags, in_flags
 
     flags = {name: value for name, value in context.params.items() if name != "timeout"}
-    raise typer.Exit(diagnose(RunFlags(**flags), timeout, lambda line: typer.echo(_in_flags(line))))
-
-
-_FLAGS = {
-    "--eng5-bootstrap-servers": "--kafka-bootstrap",
-    "--eng5-content-url": "--content-service-url",
-    "--eng5-cj-url": "--cj-service-url",
-    "--eng5-llm-url": "--llm-provider-service-url",
-    "--eng5-output": "--output-dir",
-    "--eng5-broker external ": "",
-    "--eng5-pipeline external": "--kafka-bootstrap and --content-service-url",
-    "--eng5-pipeline embedded": "none of --kafka-bootstrap and --content-service-url",
-    "--eng5-": "--",
-}
-
-
-def _in_flags(text: str) -> str:
-    """A message of the harness in the flags of ``eng5 run`` instead of pytest's."""
-    for option, flag in _FLAGS.items():
-        text = text.replace(option, flag)
-    return text
+    raise typer.Exit(diagnose(RunFlags(**flags), timeout, lambda line: typer.echo(in_flags(line))))
 
 
 def main() -> None:
@@ -291,6 +277,8 @@ def main() -> None:
     try:
         app(prog_name="eng5")
     except Eng5Error as error:
-        text = _in_flags(str(error)) if sys.argv[1:2] in (["run"], ["doctor"]) else str(error)
+        from pytest_eng5.runner.flags import in_flags
+
+        text = in_flags(str(error)) if sys.argv[1:2] in (["run"], ["doctor"]) else str(error)
         typer.echo(f"eng5: {text}", err=True)
         sys.exit(error.exit_code)

@@ -83,24 +83,25 @@ class Shell:
         )
         return Said(run.returncode, run.stdout, run.stderr)
 
-    def interrupted(self, *arguments: str | Path, when: Callable[[], bool], **variables: str) -> Said:
-        """Run it, press Ctrl-C as soon as ``when`` says so, and wait for its end."""
-        process = subprocess.Popen(
-            [sys.executable, "-c", START, *map(str, arguments)],
-            cwd=self.folder,
-            env={**self.environment, **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        deadline = time.monotonic() + 60
-        while not when():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-        return Said(process.returncode, out, err)
+    def interrupted(self, *arguments: str | Path, when: Callable[[], bool] | str, **variables: str) -> Said:
+        """Run it, press Ctrl-C as soon as it says ``when`` (or that is true), and wait for its end."""
+        out, err = self.folder / "out.txt", self.folder / "err.txt"
+        with out.open("w") as stdout, err.open("w") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-u", "-c", START, *map(str, arguments)],
+                cwd=self.folder,
+                env={**self.environment, **variables},
+                stdout=stdout,
+                stderr=stderr,
+            )
+            deadline = time.monotonic() + 60
+            while not (when in out.read_text() if isinstance(when, str) else when()):
+                assert process.poll() is None, (out.read_text(), err.read_text())
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            code = process.wait(timeout=30)
+        return Said(code, out.read_text(), err.read_text())
 
     @property
     def session(self) -> Path:

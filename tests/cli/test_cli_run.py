@@ -214,12 +214,12 @@ def test_every_flag_is_in_the_document_of_changes() -> None:
 
 
 def test_messages_name_the_flags_of_the_command() -> None:
-    from pytest_eng5.cli import _in_flags
+    from pytest_eng5.runner.flags import in_flags
 
     text = (
         "fix: give --eng5-content-url URL, --eng5-live or --eng5-broker external --eng5-bootstrap-servers H"
     )
-    assert _in_flags(text) == "fix: give --content-service-url URL, --live or --kafka-bootstrap H"
+    assert in_flags(text) == "fix: give --content-service-url URL, --live or --kafka-bootstrap H"
 
 
 @pytest.mark.slow
