@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 
 from pytest_eng5 import __version__
-from pytest_eng5.errors import Eng5Error
+from pytest_eng5.errors import Eng5Error, InfrastructureError
 
 __all__ = ["app", "main"]
 
@@ -50,6 +50,7 @@ LlmUrl = Annotated[str | None, _flag("Asked whether it runs a mock.", envvar="LL
 OutputDir = Annotated[Path, _flag("Folder for evidence and reports.")]
 Live = Annotated[bool, _flag("Allow what can cost money.", "--live", envvar="ENG5_LIVE")]
 Budget = Annotated[float | None, _flag("Ceiling for all runs.", min=0)]
+_INTERRUPTED = 130  # what Typer makes of Ctrl-C
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -282,3 +283,8 @@ def main() -> None:
         text = in_flags(str(error)) if sys.argv[1:2] in (["run"], ["doctor"]) else str(error)
         typer.echo(f"eng5: {text}", err=True)
         sys.exit(error.exit_code)
+    except SystemExit as ended:
+        if ended.code != _INTERRUPTED:
+            raise
+        typer.echo("eng5: interrupted", err=True)
+        sys.exit(InfrastructureError.exit_code)

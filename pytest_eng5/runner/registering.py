@@ -65,7 +65,7 @@ def register_anchors(wanted: Registration, report: Report, progress: Report) -> 
     Args:
         wanted: What and where.
         report: Told the outcome.
-        progress: Told how far it has come.
+        progress: Told which files were passed over, and how far it has come.
 
     Raises:
         InputError: Anchors that cannot be registered, with every problem found.
@@ -73,7 +73,7 @@ def register_anchors(wanted: Registration, report: Report, progress: Report) -> 
         Eng5Error: The service cannot be asked, or refuses.
         RunnerError: Interrupted.
     """
-    essays = _essays(wanted)
+    essays = _essays(wanted, progress)
     answered: list[AnchorOutcome] = []
 
     def tell(outcome: AnchorOutcome) -> None:
@@ -142,7 +142,7 @@ async def _preflight(
 # ---- inputs ----------------------------------------------------------------------------------------------
 
 
-def _essays(wanted: Registration) -> tuple[Essay, ...]:
+def _essays(wanted: Registration, notice: Report) -> tuple[Essay, ...]:
     """The anchors with their texts; every problem of folder, table and texts is told at once."""
     _refuse_scale(wanted.expected_grade_scale)
     folder, name = _place(wanted.folder)
@@ -153,6 +153,8 @@ def _essays(wanted: Registration) -> tuple[Essay, ...]:
         problems.append(Problem(Location(folder / name), "the folder holds no anchors", hint))
     if problems:
         raise InputError(problems)
+    for passed_over in inventory.notices:
+        notice(f"notice: {passed_over}")
     return inventory.anchors
 
 

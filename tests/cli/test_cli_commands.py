@@ -62,3 +62,13 @@ def test_help_needs_none_of_the_heavy_libraries(shell: Any) -> None:
         check=True,
     )
     assert run.stdout == "[]\n"
+
+
+def test_ctrl_c_where_nothing_else_says_so(eng5: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pytest_eng5.reports.verification.verify_recorded", interrupt)
+    said = eng5("verify", ".")
+    assert (said.code, said.out) == (4, "")
+    assert said.err.strip() == "eng5: interrupted"

@@ -88,6 +88,15 @@ class TestRegistered:
         assert said.code == 0
         assert "note: the assignment has further anchors, which runs use as well: old (D+)" in said.out
 
+    def test_lock_files_are_passed_over_and_told(self, eng5: Any, cj: Any, essays: Make) -> None:
+        cj.add(A)
+        folder = essays("A")
+        (folder / "~$essay_1_A.docx").write_text("lock")
+        said = eng5("register-anchors", A, "--anchor-dir", folder, CJ_SERVICE_URL=cj.url, **KEY)
+        assert said.code == 0
+        assert said.err.startswith("notice: anchor_essays/~$essay_1_A.docx:1:1: ")
+        assert len(cj.tables.anchors) == 1
+
     @pytest.mark.slow
     def test_on_the_reference_pipeline(self, eng5: Any, stack: Any, essays: Make) -> None:
         assignment, folder = stack.assignment(), essays()

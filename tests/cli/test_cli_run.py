@@ -132,7 +132,7 @@ def without_names(path: Path) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-@pytest.mark.parametrize("name", ["dry_run", "plan"])
+@pytest.mark.parametrize("name", ["dry_run", pytest.param("plan", marks=pytest.mark.thorough)])
 def test_the_junit_file_is_that_of_pytest(shell: Any, name: str) -> None:
     scenario = f"scenarios/{name}.eng5.yaml"
     assert shell.eng5("run", "--scenario", scenario).code == 0

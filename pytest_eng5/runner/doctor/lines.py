@@ -15,6 +15,7 @@ __all__ = ["Level", "Line", "Question", "answers", "failed", "in_thread", "ok", 
 
 _T = TypeVar("_T")
 _INDENT = " " * 6
+_LOGS = "look at the logs of what was asked"
 
 
 class Level(StrEnum):
@@ -69,7 +70,7 @@ def warn(what: str, text: str, fix: str) -> Line:
 def failed(what: str, error: Eng5Error) -> Line:
     """An error as a line; where it is belongs to what is wrong."""
     text = f"{error.where}: {error.what}" if error.where else error.what
-    return Line(Level.FAIL, what, text, error.fix, error.exit_code)
+    return Line(Level.FAIL, what, text, error.fix or _LOGS, error.exit_code)
 
 
 @dataclass(frozen=True, slots=True)
