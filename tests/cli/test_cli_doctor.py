@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from syrupy.assertion import SnapshotAssertion
+
+from pytest_eng5.brokers import BrokerConnection, ensure_topics
+from pytest_eng5.contracts import PIPELINE_EVENTS, topic_names
 
 A = "0f8fad5b-d9cb-469f-a165-70867728950e"
 KEY = {"JWT_SECRET_KEY": "a secret of the tests, long enough for HS256"}
@@ -167,6 +173,26 @@ class TestExternal:
         assert said.code == 0, said
         assert "the run will create them" in said.out
         assert levels(said)["judge"] == "ok"
+
+    def test_records_from_the_future(self, eng5: Any, stack: Any) -> None:
+        """Ten minutes ahead: more would be refused by the broker."""
+        servers = stack.variables["KAFKA_BOOTSTRAP_SERVERS"]
+
+        async def publish() -> None:
+            names = topic_names(PIPELINE_EVENTS, "future.")
+            await ensure_topics(BrokerConnection(servers), names, may_create=True)
+            async with AIOKafkaProducer(bootstrap_servers=servers) as producer:
+                later = int((time.time() + 600) * 1000)
+                await producer.send_and_wait(names[1], b"{}", timestamp_ms=later)
+
+        asyncio.run(publish())
+        arguments = ("doctor", "--kafka-bootstrap", servers, "--topic-prefix", "future.")
+        said = eng5(*arguments)
+        assert said.code == 0, said
+        assert levels(said)["record times"] == "warn"
+        assert re.search(
+            r"future\.huleedu\.llm_provider\.comparison_result\.v1 has records (59\d|600) s", said.out
+        )
 
     def test_a_broker_that_is_not_there_and_the_rest(self, eng5: Any, stack: Any) -> None:
         said = eng5("doctor", "--kafka-bootstrap", NOWHERE, **without(stack, "KAFKA_BOOTSTRAP_SERVERS"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pytest_eng5.brokers import BrokerConnection, TopicsMissing, create_broker, ensure_topics, probe
 from pytest_eng5.brokers.probe import load_client
+from pytest_eng5.brokers.record_times import seconds_ahead
 from pytest_eng5.contracts import CAPTURED_EVENTS, PIPELINE_EVENTS, ProcessingEvent, topic_names
 from pytest_eng5.errors import Eng5Error
 from pytest_eng5.runner.backend import check_rights
@@ -15,6 +16,9 @@ from pytest_eng5.runner.flags import RunFlags
 from pytest_eng5.sessions import new_session
 
 __all__ = ["ask_broker"]
+
+_AHEAD = 5.0
+"""Seconds that a record may lie in the future."""
 
 
 async def ask_broker(flags: RunFlags, seconds: float) -> Iterable[Line]:
@@ -62,6 +66,20 @@ async def _topics(connection: BrokerConnection, flags: RunFlags, seconds: float)
     lines = [ok("topics", f"all {len(found)} are there, {partitions} partitions each")]
     try:
         await check_rights(connection, flags, new_session())
+        lines.append(ok("rights", "this account may publish requests and read every event"))
     except Eng5Error as error:
-        return [*lines, failed("rights", error)]
-    return [*lines, ok("rights", "this account may publish requests and read every event")]
+        lines.append(failed("rights", error))
+    return [*lines, await _record_times(connection, found, seconds)]
+
+
+async def _record_times(connection: BrokerConnection, topics: Mapping[str, int], seconds: float) -> Line:
+    """A broker tells no time; records from the future do."""
+    try:
+        ahead = await seconds_ahead(connection, topics, tolerance=_AHEAD, timeout=seconds)
+    except Eng5Error as error:
+        return failed("record times", error)
+    if not ahead:
+        return ok("record times", "no record lies ahead of this machine's clock")
+    topic, most = max(ahead.items(), key=lambda item: item[1])
+    text = f"{topic} has records {most:.0f} s ahead of this machine's clock"
+    return warn("record times", text, "synchronise the clocks of this machine, the broker and its producers")

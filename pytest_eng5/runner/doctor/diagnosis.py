@@ -21,7 +21,7 @@ from pytest_eng5.services import TokenSource
 
 __all__ = ["diagnose"]
 
-_PARTS_OF_BROKER = 4
+_PARTS_OF_BROKER = 5
 _REQUESTS_OF_ADMIN = 4
 _SHORTEST_SECRET = 6
 Report = Callable[[str], None]
