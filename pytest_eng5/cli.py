@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,7 +11,7 @@ from uuid import UUID
 import typer
 
 from pytest_eng5 import __version__
-from pytest_eng5.errors import Eng5Error, UsageError
+from pytest_eng5.errors import Eng5Error, InfrastructureError, UsageError
 
 __all__ = ["app", "main"]
 
@@ -27,10 +28,29 @@ app.add_typer(kafka, name="kafka")
 app.add_typer(pipeline, name="pipeline")
 
 EXECUTE = "Of mode execute, which is not supported yet."
+
+
+def _flag(help_: str, *names: str, **more: Any) -> Any:
+    """An option."""
+    return typer.Option(*names, help=help_, **more)
+
+
 KafkaHome = Annotated[
-    Path | None,
-    typer.Option(envvar="KAFKA_HOME", help="An unpacked Apache Kafka to use instead of fetched jars."),
+    Path | None, _flag("An unpacked Apache Kafka to use instead of fetched jars.", envvar="KAFKA_HOME")
 ]
+Bootstrap = Annotated[
+    str | None, _flag("host:port list; default an embedded broker.", envvar="KAFKA_BOOTSTRAP_SERVERS")
+]
+KafkaConfigFile = Annotated[Path | None, _flag("TLS and SASL settings of that broker.")]
+TopicPrefix = Annotated[str, _flag("Of all topics; keeps the reference pipeline off the real ones.")]
+CreateTopics = Annotated[bool, _flag("On a broker that is not ours.", "--create-topics")]
+ContentUrl = Annotated[str | None, _flag("Of a pipeline that is not ours.", envvar="CONTENT_SERVICE_URL")]
+CjUrl = Annotated[str | None, _flag("Of the CJ service.", envvar="CJ_SERVICE_URL")]
+LlmUrl = Annotated[str | None, _flag("Asked whether it runs a mock.", envvar="LLM_PROVIDER_SERVICE_URL")]
+OutputDir = Annotated[Path, _flag("Folder for evidence and reports.")]
+Live = Annotated[bool, _flag("Allow what can cost money.", "--live", envvar="ENG5_LIVE")]
+Budget = Annotated[float | None, _flag("Ceiling for all runs.", min=0)]
+_INTERRUPTED = 130  # what Typer makes of Ctrl-C
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -81,11 +101,6 @@ def serve_pipeline(context: typer.Context) -> None:
     raise typer.Exit(pipeline_main(["serve", *context.args]))
 
 
-def _flag(help_: str, *names: str, **more: Any) -> Any:
-    """An option of ``eng5 run``."""
-    return typer.Option(*names, help=help_, **more)
-
-
 @app.command(name="run")
 def run_mode(
     context: typer.Context,
@@ -98,7 +113,7 @@ def run_mode(
     org_id: Annotated[str | None, _flag("Of the request.")] = None,
     course_code: Annotated[str | None, _flag("Such as ENG5, the default.")] = None,
     language: Annotated[str | None, _flag("en (default) or sv.")] = None,
-    output_dir: Annotated[Path, _flag("Folder for evidence and reports.")] = Path(".eng5"),
+    output_dir: OutputDir = Path(".eng5"),
     system_prompt: Annotated[Path | None, _flag("System prompt of the judge.")] = None,
     rubric: Annotated[Path | None, _flag("Rubric of the judge.")] = None,
     max_comparisons: Annotated[int | None, _flag("Default: every pair once.", min=2)] = None,
@@ -115,25 +130,17 @@ def run_mode(
     anchor_align_reasoning_effort: Annotated[str | None, _flag("none, low, medium or high.")] = None,
     anchor_align_output_verbosity: Annotated[str | None, _flag("low, medium or high.")] = None,
     no_kafka: Annotated[bool, _flag("Publish nothing, as plan and dry-run do.", "--no-kafka")] = False,
-    kafka_bootstrap: Annotated[
-        str | None, _flag("host:port list; default an embedded broker.", envvar="KAFKA_BOOTSTRAP_SERVERS")
-    ] = None,
-    kafka_config: Annotated[Path | None, _flag("TLS and SASL settings of that broker.")] = None,
+    kafka_bootstrap: Bootstrap = None,
+    kafka_config: KafkaConfigFile = None,
     kafka_client_id: Annotated[str, _flag("Of every Kafka client.")] = "eng5-np-runner",
     kafka_home: KafkaHome = None,
-    topic_prefix: Annotated[
-        str, _flag("Of all topics; keeps the reference pipeline off the real ones.")
-    ] = "",
-    create_topics: Annotated[bool, _flag("On a broker that is not ours.", "--create-topics")] = False,
-    content_service_url: Annotated[
-        str | None, _flag("Of a pipeline that is not ours.", envvar="CONTENT_SERVICE_URL")
-    ] = None,
-    cj_service_url: Annotated[str | None, _flag("Likewise.", envvar="CJ_SERVICE_URL")] = None,
-    llm_provider_service_url: Annotated[
-        str | None, _flag("Likewise; asked whether it runs a mock.", envvar="LLM_PROVIDER_SERVICE_URL")
-    ] = None,
-    live: Annotated[bool, _flag("Allow what can cost money.", "--live", envvar="ENG5_LIVE")] = False,
-    budget_usd: Annotated[float | None, _flag("Ceiling for all runs.", min=0)] = None,
+    topic_prefix: TopicPrefix = "",
+    create_topics: CreateTopics = False,
+    content_service_url: ContentUrl = None,
+    cj_service_url: CjUrl = None,
+    llm_provider_service_url: LlmUrl = None,
+    live: Live = False,
+    budget_usd: Budget = None,
     verbose: Annotated[bool, _flag("Tell what passed, too.", "--verbose")] = False,
     assignment_id: Annotated[UUID | None, _flag(EXECUTE)] = None,
     course_id: Annotated[UUID | None, _flag(EXECUTE)] = None,
@@ -149,8 +156,9 @@ def run_mode(
     broker, pipeline, time or money.
     """
     from pytest_eng5 import reports
+    from pytest_eng5.reports.variant_junit import write_junit
     from pytest_eng5.runner.command import prepare
-    from pytest_eng5.runner.flags import RunFlags
+    from pytest_eng5.runner.flags import RunFlags, in_flags
     from pytest_eng5.runner.performing import perform
 
     prepared = prepare(RunFlags(**context.params))
@@ -167,26 +175,29 @@ def run_mode(
         for variant in prepared.variants
     ]
     reports.write_session(session, outcomes)
+    write_junit(session, prepared.variants, outcomes, Path.cwd())
     for line in reports.session_text(session, outcomes, verbose=verbose):
-        typer.echo(_in_flags(line))
+        typer.echo(in_flags(line))
     raise typer.Exit(reports.Outcome.worst(outcome.verdict for outcome in outcomes).exit_code)
 
 
 @app.command()
 def verify(
-    run_dir: Annotated[Path, typer.Argument(help="A run folder, such as .../baseline/run-1.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN_DIR", help="A run, such as .../baseline/run-1, or a whole session.")
+    ],
 ) -> None:
-    """Compare a recorded run with its manifest; names every file that was changed, removed or added."""
-    from pytest_eng5.evidence import RunFolder, read_manifest
-    from pytest_eng5.evidence import verify as verify_manifest
+    """Tell whether recorded runs are still as written.
 
-    folder = RunFolder(run_dir)
-    problems = verify_manifest(folder.root, folder.manifest)
-    for problem in problems:
-        typer.echo(f"{problem.kind:9} {problem.path}: {problem.detail}")
-    if problems:
-        raise typer.Exit(1)
-    typer.echo(f"{len(read_manifest(folder.manifest).files)} files are as they were written")
+    Names every file that was changed, removed or added, by manifest, checksum and schema. Exit status: 0 all
+    as written, 1 not, 2 no run there.
+    """
+    from pytest_eng5.reports.verification import verify_recorded
+
+    found = verify_recorded(folder)
+    for run in found:
+        typer.echo("\n".join([f"{run.root}:", *(f"  {line}" for line in run.lines())]))
+    raise typer.Exit(any(run.problems for run in found))
 
 
 @app.command()
@@ -219,24 +230,77 @@ def check(
     raise typer.Exit(reports.Outcome.worst(outcome.verdict for outcome in outcomes).exit_code)
 
 
-_FLAGS = {
-    "--eng5-bootstrap-servers": "--kafka-bootstrap",
-    "--eng5-content-url": "--content-service-url",
-    "--eng5-cj-url": "--cj-service-url",
-    "--eng5-llm-url": "--llm-provider-service-url",
-    "--eng5-output": "--output-dir",
-    "--eng5-broker external ": "",
-    "--eng5-pipeline external": "--kafka-bootstrap and --content-service-url",
-    "--eng5-pipeline embedded": "none of --kafka-bootstrap and --content-service-url",
-    "--eng5-": "--",
-}
+@app.command()
+def register_anchors(
+    assignment_id: Annotated[
+        UUID, typer.Argument(metavar="ASSIGNMENT_ID", help="One that the CJ service knows.")
+    ],
+    anchor_dir: Annotated[
+        Path, _flag("Folder of the essays, or the one that holds anchors/.", "--anchor-dir")
+    ],
+    cj_service_url: Annotated[
+        str, _flag("Of the CJ service.", envvar="CJ_SERVICE_URL")
+    ] = "http://localhost:9095",
+    expected_grade_scale: Annotated[str | None, _flag("Refuse an assignment of another scale.")] = None,
+    dry_run: Annotated[bool, _flag("Tell what would be registered, send nothing.", "--dry-run")] = False,
+) -> None:
+    """Register essays as the anchors of an assignment.
+
+    They are read back: what the service does not keep is told. Grades and labels come from anchors.csv or
+    anchors.xlsx beside the folder, else from the file names.
+    Exit status: 0 all confirmed, 2 inputs, token or assignment, 4 the service failed or forgot anchors.
+    """
+    from pytest_eng5.runner import registering
+
+    wanted = registering.Registration(
+        assignment_id, anchor_dir, cj_service_url, expected_grade_scale, dry_run
+    )
+    report, progress = typer.echo, partial(typer.echo, err=True)
+    raise typer.Exit(registering.register_anchors(wanted, report, progress))
 
 
-def _in_flags(text: str) -> str:
-    """A message of the harness in the flags of ``eng5 run`` instead of pytest's."""
-    for option, flag in _FLAGS.items():
-        text = text.replace(option, flag)
-    return text
+@app.command()
+def verify_auth(cj_service_url: CjUrl = None) -> None:
+    """Tell whose token is used and whether it is accepted.
+
+    The token itself is never told.
+
+    Exit status: 0 accepted (or, without an address, nothing speaks against it), 2 not, 4 nobody answers.
+    """
+    from pytest_eng5.runner import authentication
+
+    authentication.verify_auth(cj_service_url, typer.echo)
+
+
+@app.command()
+def doctor(
+    context: typer.Context,
+    output_dir: OutputDir = Path(".eng5"),
+    kafka_bootstrap: Bootstrap = None,
+    kafka_config: KafkaConfigFile = None,
+    kafka_home: KafkaHome = None,
+    topic_prefix: TopicPrefix = "",
+    create_topics: CreateTopics = False,
+    content_service_url: ContentUrl = None,
+    cj_service_url: CjUrl = None,
+    llm_provider_service_url: LlmUrl = None,
+    assignment_id: Annotated[UUID | None, _flag("Look at this assignment and its anchors.")] = None,
+    expected_grade_scale: Annotated[str | None, _flag("Scale that it should have.")] = None,
+    live: Live = False,
+    budget_usd: Budget = None,
+    timeout: Annotated[float, _flag("Seconds for a single question.", min=0.1)] = 10.0,
+) -> None:
+    """Look at everything that a run needs; change nothing.
+
+    Give it the flags of the run.
+
+    Exit status: 0 a run can be started, 2 what fails is a matter of addresses, ids or token, 4 of more.
+    """
+    from pytest_eng5.runner.doctor import diagnose
+    from pytest_eng5.runner.flags import RunFlags, in_flags
+
+    flags = {name: value for name, value in context.params.items() if name != "timeout"}
+    raise typer.Exit(diagnose(RunFlags(**flags), timeout, lambda line: typer.echo(in_flags(line))))
 
 
 def main() -> None:
@@ -244,6 +308,13 @@ def main() -> None:
     try:
         app(prog_name="eng5")
     except Eng5Error as error:
-        text = _in_flags(str(error)) if sys.argv[1:2] == ["run"] else str(error)
+        from pytest_eng5.runner.flags import in_flags
+
+        text = in_flags(str(error)) if sys.argv[1:2] in (["run"], ["doctor"]) else str(error)
         typer.echo(f"eng5: {text}", err=True)
         sys.exit(error.exit_code)
+    except SystemExit as ended:
+        if ended.code != _INTERRUPTED:
+            raise
+        typer.echo("eng5: interrupted", err=True)
+        sys.exit(InfrastructureError.exit_code)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from pytest_eng5.brokers.cache import clear_disk_errors, require_space
 
-__all__ = ["is_free", "make_home", "sweep_homes"]
+__all__ = ["ROOM", "is_free", "make_home", "sweep_homes"]
 
 _PREFIX = "eng5-kafka-"
-_ROOM = 100_000_000
+ROOM = 100_000_000
+"""Bytes that the data of a broker may need."""
 _STALE_SECONDS = 3600.0
 
 
@@ -23,7 +24,7 @@ def make_home(work_dir: Path | None) -> Path:
     parent = _parent(work_dir)
     with clear_disk_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        require_space(parent, _ROOM, "the data of the embedded broker")
+        require_space(parent, ROOM, "the data of the embedded broker")
         return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
 
 

@@ -26,7 +26,7 @@ from pytest_eng5.brokers.errors import (
 )
 from pytest_eng5.brokers.lockfile import Jar, LockedJars, file_sha256, locked_jars
 
-__all__ = ["REPOSITORY_VARIABLE", "KafkaJars", "fetched_jars", "home_jars", "jar_folder"]
+__all__ = ["REPOSITORY_VARIABLE", "KafkaJars", "fetched_jars", "home_jars", "jar_folder", "jars_to_fetch"]
 
 REPOSITORY_VARIABLE = "ENG5_MAVEN_REPOSITORY"
 _DEFAULT_REPOSITORY = "https://repo.maven.apache.org/maven2"
@@ -85,6 +85,20 @@ def fetched_jars(
     with exclusive(folder):
         _complete(folder, locked, report, verify=verify)
     return jars
+
+
+def jars_to_fetch(locked: LockedJars | None = None) -> list[Jar]:
+    """The pinned jars that are not in the cache; those that are there are not checked, and none is fetched.
+
+    Raises:
+        KafkaNotInstalled: Some are missing, and so is the package that fetches them.
+    """
+    locked = locked or locked_jars()
+    folder = jar_folder(locked) / "jars"
+    missing = [jar for jar in locked.jars if not (folder / jar.file_name).exists()]
+    if missing:
+        _require_jgo()
+    return missing
 
 
 def home_jars(kafka_home: Path) -> KafkaJars:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_eng5.checks.drafting import finding
-from pytest_eng5.evidence import EvidenceError, Finding, RunEvidence, checksum_of, verify
+from pytest_eng5.evidence import EvidenceError, Finding, RunEvidence, verify
+from pytest_eng5.evidence.artefact import states_its_checksum
 
 __all__ = ["check_manifest", "load_document"]
 
@@ -18,8 +19,6 @@ _HINTS = {
     "missing": "the file was removed after the run: restore it, or run again",
     "unlisted": "keep notes outside the run folder; if the file belongs to the run, the manifest is outdated",
 }
-_BLANKS = ("", "0" * 64)
-"""What stood in for the checksum while it was computed: ours, and the old stub writer's (contract 10.7)."""
 
 
 def check_manifest(evidence: RunEvidence) -> list[Finding]:
@@ -65,10 +64,13 @@ def check_checksum(evidence: RunEvidence) -> Iterator[Finding]:
     validation = document.get("validation") if isinstance(document, dict) else None
     if not isinstance(validation, dict):
         return
-    stored = validation.get("artefact_checksum")
-    if stored and any(stored == _checksum(document, blank) for blank in _BLANKS):
+    if states_its_checksum(document):
         return
-    state = "has no checksum" if not stored else "does not have the checksum that it states"
+    state = (
+        "has no checksum"
+        if not validation.get("artefact_checksum")
+        else "does not have the checksum that it states"
+    )
     yield finding(
         "ARTEFACT-CHECKSUM",
         f"the artefact {state}",
@@ -76,10 +78,3 @@ def check_checksum(evidence: RunEvidence) -> Iterator[Finding]:
         field="/validation/artefact_checksum",
         evidence=path.name,
     )
-
-
-def _checksum(document: dict[str, Any], blank: str) -> str | None:
-    try:
-        return checksum_of(document, blank)
-    except (ValueError, TypeError, RecursionError):
-        return None

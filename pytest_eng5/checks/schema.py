@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from referencing import Registry
 
 from pytest_eng5.checks.agreement import check_agreement
 from pytest_eng5.checks.drafting import finding
@@ -32,7 +33,19 @@ def check_schema(evidence: RunEvidence) -> list[Finding]:
 
 @cache
 def _validator() -> Draft202012Validator:
-    return Draft202012Validator(artefact_json_schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
+    return validator(artefact_json_schema())
+
+
+def validator(schema: Any) -> Draft202012Validator:
+    """What tells where a document breaks a schema, formats included; nothing is fetched for it."""
+    checker = Draft202012Validator.FORMAT_CHECKER
+    return Draft202012Validator(schema, format_checker=checker, registry=Registry())
+
+
+def breaches(document: Any, against: Draft202012Validator) -> Iterator[tuple[str, str]]:
+    """Where a document breaks a schema: JSON pointer, and what is wrong there."""
+    for error in against.iter_errors(document):
+        yield json_pointer(tuple(error.absolute_path)), brief(error.message)
 
 
 def check_shape(document: Any, name: str) -> Iterator[Finding]:
@@ -40,7 +53,6 @@ def check_shape(document: Any, name: str) -> Iterator[Finding]:
     hint = (
         "the writer and schemas/assessment_run.schema.json are of different versions, or the file was edited"
     )
-    for error in _validator().iter_errors(document):
-        pointer = json_pointer(tuple(error.absolute_path))
-        text = f"the artefact breaks its schema at {pointer or 'its root'}: {brief(error.message)}"
+    for pointer, wrong in breaches(document, _validator()):
+        text = f"the artefact breaks its schema at {pointer or 'its root'}: {wrong}"
         yield finding("SCHEMA-ARTEFACT", text, hint=hint, field=pointer, evidence=name)

@@ -23,6 +23,7 @@ from pytest_eng5.scenario import (
     load_scenario,
     read_anchors,
 )
+from pytest_eng5.scenario.shortages import comparison_shortages
 
 __all__ = ["ScenarioFile", "VariantNode", "is_scenario_file"]
 
@@ -33,6 +34,10 @@ def is_scenario_file(path: Path, config: pytest.Config, *, named: bool) -> bool:
     if any(fnmatch(path.name, pattern) or path.match(pattern) for pattern in patterns):
         return True
     return named and path.suffix in (".yaml", ".yml")
+
+
+class TooFewComparisons(pytest.PytestWarning):
+    """The comparisons of a variant cannot connect its essays, so that scores are not on one scale."""
 
 
 class ScenarioFile(pytest.File):
@@ -48,8 +53,11 @@ class ScenarioFile(pytest.File):
         try:
             scenario = load_scenario(self.path, overrides, missing_variant_ok=True)
             refuse_unreachable(scenario)
+            remarks = short_of_comparisons(scenario)
         except Eng5Error as error:
             raise self.CollectError(str(error)) from None
+        for remark in remarks:
+            self.warn(TooFewComparisons(remark))
         self.config.stash.setdefault(SCENARIOS, {})[self.path] = scenario
         for variant in scenario.variants:
             node: VariantNode = VariantNode.from_parent(self, name=variant.id, variant=variant)
@@ -97,3 +105,24 @@ def refuse_unreachable(scenario: Scenario) -> None:
             problems.setdefault(f"{place}{found}", Problem(place, str(found)))
     if problems:
         raise ScenarioError(list(problems.values()))
+
+
+def short_of_comparisons(scenario: Scenario) -> list[str]:
+    """What is worth a warning about the number of comparisons of each variant.
+
+    Raises:
+        ScenarioError: So few that essays would never be compared, over all variants.
+        AnchorError: The anchors cannot be used.
+    """
+    problems: list[Problem] = []
+    remarks: list[Problem] = []
+    for variant in scenario.variants:
+        if variant.mode != "anchor-align-test" or variant.comparisons_max is None:
+            continue
+        essays = len(read_anchors(variant.inputs_dir))
+        for short in comparison_shortages(essays, variant.comparisons_max):
+            problem = Problem(variant.location, f"{variant.id}: {short.message}", short.fix)
+            (problems if short.refused else remarks).append(problem)
+    if problems:
+        raise ScenarioError(problems)
+    return list(map(str, remarks))

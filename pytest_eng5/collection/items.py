@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from pytest_eng5.collection.access import runtime_of
 from pytest_eng5.collection.stash import FAILED_ITEM, OPTIONS
-from pytest_eng5.errors import Eng5Error, InfrastructureError
+from pytest_eng5.errors import Eng5Error
 from pytest_eng5.scenario import Threshold, Variant
 
 if TYPE_CHECKING:
@@ -81,20 +80,20 @@ class ScenarioItem(pytest.Function):
         super().setup()
         self._describe(None)
         self._stop_after_failure()
-        runtime = runtime_of(self.config)
+        runtime, failed = runtime_of(self.config), None
         try:
             outcome = runtime.outcome(self.runs)
             self._describe(outcome)
             self._warn_of_changes(outcome)
-            self._require_usable(runtime, outcome)
-            fault = None
+            fault = self._fault(runtime, outcome)
+            failed = self._pipeline_failure(runtime, outcome)
         except Eng5Error as error:
             fault = str(error)
         if fault is not None:
             if self.kind != RUN and self._run_is_selected():
                 pytest.skip(f"run failed: {fault.splitlines()[0]}")
             pytest.fail(fault, pytrace=False)
-        if self.kind != RUN and (failed := self._pipeline_failure(runtime)) is not None:
+        if self.kind != RUN and failed is not None:
             if self._run_is_selected():
                 pytest.skip(f"run failed: {failed}")
             pytest.fail(f"run failed: {failed}", pytrace=False)
@@ -113,21 +112,15 @@ class ScenarioItem(pytest.Function):
             for text in differences(self.runs, outcome):
                 self.warn(pytest.PytestWarning(f"{self.variant.scenario} / {self.variant.id}: {text}"))
 
-    def _require_usable(self, runtime: Runtime, outcome: VariantOutcome) -> None:
-        endings = runtime.endings(self.runs)
-        expected = outcome.expected_codes or frozenset()
-        for repeat, ending in enumerate(endings, start=1):
-            tolerated = "PARTIAL-DATA" in expected and ending.timeout_seconds is not None
-            if ending.reason.is_infrastructure and not tolerated:
-                name = f"run-{repeat}: " if len(endings) > 1 else ""
-                raise InfrastructureError(f"{name}{ending.reason.value}: {ending.detail}")
+    def _fault(self, runtime: Runtime, outcome: VariantOutcome) -> str | None:
+        from pytest_eng5.reports.judgement import infrastructure_fault
 
-    def _pipeline_failure(self, runtime: Runtime) -> str | None:
-        expected = self.variant.expect.findings if self.variant.expect else ()
-        if "PIPELINE-FAILED" in expected:
-            return None
-        endings = runtime.endings(self.runs)
-        return next((e.detail for e in endings if e.reason.value == "pipeline_failed"), None)
+        return infrastructure_fault(runtime.endings(self.runs), outcome)
+
+    def _pipeline_failure(self, runtime: Runtime, outcome: VariantOutcome) -> str | None:
+        from pytest_eng5.reports.judgement import pipeline_failure
+
+        return pipeline_failure(runtime.endings(self.runs), outcome)
 
     def _run_is_selected(self) -> bool:
         return any(
@@ -140,7 +133,8 @@ class ScenarioItem(pytest.Function):
 
         runtime = runtime_of(self.config)
         try:
-            judge_item(self, runtime.outcome(self.runs), self._pipeline_failure(runtime))
+            outcome = runtime.outcome(self.runs)
+            judge_item(self, outcome, self._pipeline_failure(runtime, outcome))
         except CheckFailed:
             self.parent.stash[FAILED_ITEM] = self.kind
             raise
@@ -174,25 +168,10 @@ def properties_of(item: ScenarioItem, outcome: VariantOutcome | None) -> Iterato
     yield "file", _shown(Path(path), item.config.rootpath)
     yield "line", (line or 0) + 1
     yield "variant_line", item.variant.location.line
-    plan = outcome.plan if outcome is not None else None
-    if outcome is None or (plan is None and outcome.snapshot is None):
-        return
-    yield "run_dirs", ",".join(_shown(run.root, item.config.rootpath) for run in outcome.runs)
-    yield "verdict", outcome.verdict.value
-    if outcome.essay_counts is not None and not outcome.judging:
-        yield from zip(("anchors", "students"), outcome.essay_counts, strict=True)
-    if plan is None:
-        return
-    yield "batch_uuid", ",".join(outcome.batch_uuids)
-    yield "system_prompt_sha256", plan.system_prompt.checksum if plan.system_prompt else "default"
-    yield "rubric_sha256", plan.rubric.checksum if plan.rubric else "default"
-    yield "provider", ",".join(sorted({provider for provider, _ in outcome.judges})) or plan.provider
-    yield "model", ",".join(sorted({model for _, model in outcome.judges})) or (plan.model or "default")
-    yield "comparisons", outcome.ledger.succeeded
-    yield "planned_comparisons", outcome.ledger.planned
-    yield "cost_usd", outcome.cost_usd if outcome.cost_usd is not None else "unknown"
-    for name, metric in outcome.metrics.items():
-        yield name, "not measured" if math.isnan(metric.value) else round(metric.value, 6)
+    if outcome is not None:
+        from pytest_eng5.reports.judgement import outcome_properties
+
+        yield from outcome_properties(outcome, item.config.rootpath)
 
 
 def _shown(path: Path, root: Path) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_eng5.collection.recorder import ItemRecord, Recorder
 from pytest_eng5.collection.runtime import Runtime
 from pytest_eng5.evidence import write_atomic
-from pytest_eng5.reports import JUnitCase, VariantOutcome, junit_xml, terminal_table, write_session
+from pytest_eng5.reports import JUnitCase, VariantOutcome, terminal_table, write_session
+from pytest_eng5.reports.variant_junit import junit_path, suite_of
 
 __all__ = ["SessionReport", "report_session"]
 
@@ -37,8 +38,8 @@ def report_session(runtime: Runtime, recorder: Recorder) -> SessionReport | None
     for outcome in outcomes:
         items = records.get((outcome.scenario, outcome.root.name))  # not what overrides of a test made of it
         if items:
-            path = runtime.session / "junit" / f"{outcome.scenario}.{outcome.variant}.xml"
-            write_atomic(path, _junit(outcome, items))
+            cases = [_case(record) for record in items]
+            write_atomic(junit_path(runtime.session, outcome), suite_of(outcome, cases))
     write_session(runtime.session, outcomes)
     judged = any(outcome.judging for outcome in outcomes)
     return SessionReport(runtime.session, terminal_table(outcomes), judged)
@@ -62,12 +63,6 @@ def _place(
         return str(properties["file"]), int(properties["variant_line"])
 
     return place
-
-
-def _junit(outcome: VariantOutcome, records: Iterable[ItemRecord]) -> bytes:
-    name = f"{outcome.scenario}.{outcome.variant}"
-    properties = {"scenario": outcome.scenario, "variant": outcome.variant, "verdict": outcome.verdict.value}
-    return junit_xml(name, [_case(record) for record in records], properties)
 
 
 def _case(record: ItemRecord) -> JUnitCase:

@@ -34,11 +34,14 @@ __all__ = [
     "artefact_json_schema",
     "checksum_of",
     "read_artefact",
+    "states_its_checksum",
     "write_artefact",
 ]
 
 SCHEMA_ID = "https://pytest-eng5.invalid/schemas/assessment_run-1.1.json"
 _HEX64 = r"^[0-9a-f]{64}$"
+_BLANKS = ("", "0" * 64)
+"""What stood in for the checksum while it was computed: ours, and the old stub writer's (contract 10.7)."""
 _UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 
@@ -221,6 +224,19 @@ def checksum_of(document: Mapping[str, Any], blank: str = "") -> str:
     validation = {**document["validation"], "artefact_checksum": blank}
     body = json_bytes({**document, "validation": validation}).rstrip(b"\n")
     return hashlib.sha256(body).hexdigest()
+
+
+def states_its_checksum(document: Mapping[str, Any]) -> bool:
+    """Whether an artefact holds the checksum of its own content, by either convention.
+
+    Args:
+        document: A parsed artefact with a section ``validation``.
+    """
+    stored = document["validation"].get("artefact_checksum")
+    try:
+        return bool(stored) and any(stored == checksum_of(document, blank) for blank in _BLANKS)
+    except (ValueError, TypeError, RecursionError):
+        return False
 
 
 def write_artefact(path: Path, artefact: Artefact) -> dict[str, Any]:

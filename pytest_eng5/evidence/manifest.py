@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -73,6 +73,16 @@ def _files(root: Path, manifest: Path) -> list[Path]:
     return [path for path in root.rglob("*") if path.is_file() and path != manifest]
 
 
+def _entries(root: Path, paths: Iterable[Path]) -> Iterator[ManifestEntry | ManifestProblem]:
+    """What is really there; a file that cannot be read differs from whatever the manifest says."""
+    for path in paths:
+        try:
+            yield from hash_files(root, [path])
+        except OSError as error:
+            name, detail = path.relative_to(root).as_posix(), f"cannot be read: {error.strerror or error}"
+            yield ManifestProblem(kind="changed", path=name, detail=detail)
+
+
 def write_manifest(root: Path, path: Path) -> Manifest:
     """Hash every other file below ``root`` and write the manifest atomically."""
     manifest = Manifest(files=tuple(hash_files(root, _files(root, path))))
@@ -100,7 +110,8 @@ def verify(root: Path, path: Path) -> list[ManifestProblem]:
         EvidenceError: There is no readable manifest.
     """
     listed = {entry.path: entry for entry in read_manifest(path).files}
-    present = {entry.path: entry for entry in hash_files(root, _files(root, path))}
+    links = [link for link in root.rglob("*") if link.is_symlink() and not link.is_file()]
+    present = {found.path: found for found in _entries(root, [*_files(root, path), *links])}
     problems = [
         ManifestProblem(kind="missing", path=name, detail="listed in the manifest but not in the folder")
         for name in sorted(listed.keys() - present.keys())
@@ -111,7 +122,9 @@ def verify(root: Path, path: Path) -> list[ManifestProblem]:
     ]
     for name in sorted(listed.keys() & present.keys()):
         expected, actual = listed[name], present[name]
-        if expected != actual:
+        if isinstance(actual, ManifestProblem):
+            problems.append(actual)
+        elif expected != actual:
             detail = (
                 f"SHA-256 {actual.sha256[:12]}.. ({actual.bytes} bytes), "
                 f"manifest says {expected.sha256[:12]}.. ({expected.bytes} bytes)"

@@ -40,7 +40,7 @@ from pytest_eng5.runner.pipeline_process import PipelineUrls, ReferencePipeline
 from pytest_eng5.runner.settings import Environment
 from pytest_eng5.sessions import SessionIdentity, group_id
 
-__all__ = ["Backend", "BackendFailed", "open_backend", "shut_down"]
+__all__ = ["Backend", "BackendFailed", "check_rights", "open_backend", "shut_down"]
 
 _RECORD = "backend.json"
 
@@ -163,7 +163,7 @@ def _start(
             making = ensure_topics(connection, topics, partitions=options.partitions, may_create=True)
             run_blocking(making)
         if broker.kind == "external":
-            run_blocking(_check_access(connection, options, identity))
+            run_blocking(check_rights(connection, options, identity))
         if urls is not None:
             return Backend(broker, None, urls, prefix, options.live)
         pipeline = ReferencePipeline.start(
@@ -180,7 +180,7 @@ def _start(
     return Backend(broker, pipeline, pipeline.urls, prefix, options.live)
 
 
-async def _check_access(
+async def check_rights(
     connection: BrokerConnection, options: BackendOptions, identity: SessionIdentity
 ) -> None:
     """Whether everything that the session will ask of a broker that is not ours is there and allowed."""

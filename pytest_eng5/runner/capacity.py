@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pytest_eng5.scenario.shortages import Shortage, comparison_shortages
+
 __all__ = ["Capacity", "Shortage", "comparison_shortages", "essay_shortages"]
 
 
@@ -29,15 +31,6 @@ class Capacity:
     def compared(self, mode: str) -> int:
         """Number of essays that a mode compares with each other."""
         return self.anchors if mode == "anchor-align-test" else self.anchors + self.students
-
-
-@dataclass(frozen=True, slots=True)
-class Shortage:
-    """What there is too little of, how to fix it, and whether the run must not be started."""
-
-    message: str
-    fix: str
-    refused: bool = True
 
 
 _ANCHORS = "put anchor essays into anchors/"
@@ -75,23 +68,3 @@ def _essay_shortages(mode: str, capacity: Capacity) -> Iterator[Shortage]:
         yield Shortage("the assignment has no anchors in the CJ service", _REGISTER)
     elif not capacity.anchors:
         yield Shortage("the inputs folder holds no anchors", _ANCHORS)
-
-
-def comparison_shortages(essays: int, comparisons: int) -> tuple[Shortage, ...]:
-    """Return what a number of comparisons cannot do for a number of essays.
-
-    With fewer than half as many comparisons as essays some are never compared: refused. With fewer than
-    ``essays - 1`` they cannot all be connected, so that their scores are not on one scale: told. At most
-    ``essays * (essays - 1) / 2`` pairs exist; more comparisons than that repeat pairs and are no shortage.
-    """
-    if essays < 2:
-        return ()
-    least, connecting = (essays + 1) // 2, essays - 1
-    fix = f"allow at least {connecting} comparisons; a full round-robin has {essays * connecting // 2}"
-    if comparisons < least:
-        what = f"{comparisons} comparisons reach at most {2 * comparisons} of {essays} essays"
-        return (Shortage(what, fix),)
-    if comparisons < connecting:
-        what = f"{comparisons} comparisons cannot connect {essays} essays: scores will not be on one scale"
-        return (Shortage(what, fix, refused=False),)
-    return ()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from uuid import UUID
 
-__all__ = ["RunFlags", "flag"]
+__all__ = ["RunFlags", "flag", "in_flags"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,3 +109,23 @@ class RunFlags:
 def flag(name: str) -> str:
     """A flag as it is written on the command line."""
     return f"--{name.replace('_', '-')}"
+
+
+_FLAGS = {
+    "--eng5-bootstrap-servers": "--kafka-bootstrap",
+    "--eng5-content-url": "--content-service-url",
+    "--eng5-cj-url": "--cj-service-url",
+    "--eng5-llm-url": "--llm-provider-service-url",
+    "--eng5-output": "--output-dir",
+    "--eng5-broker external ": "",
+    "--eng5-pipeline external": "--kafka-bootstrap and --content-service-url",
+    "--eng5-pipeline embedded": "none of --kafka-bootstrap and --content-service-url",
+    "--eng5-": "--",
+}
+
+
+def in_flags(text: str) -> str:
+    """A message of the harness in the flags of ``eng5 run`` instead of pytest's."""
+    for option, flag in _FLAGS.items():
+        text = text.replace(option, flag)
+    return text

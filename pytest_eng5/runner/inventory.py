@@ -126,14 +126,20 @@ def read_inputs(mode: str, inputs: Path) -> Inventory:
 
 
 def read_inventory(
-    inputs: Path, *, anchors: bool = True, students: bool = False, refuse: bool = True
+    inputs: Path,
+    *,
+    anchors: bool = True,
+    students: bool = False,
+    refuse: bool = True,
+    anchor_folder: str = ANCHOR_FOLDER,
 ) -> Inventory:
     """Read an inputs folder.
 
     Args:
         inputs: The folder.
-        anchors: Read the folder ``anchors/`` and its table.
+        anchors: Read the folder of anchors and its table.
         students: Read the folder ``students/``.
+        anchor_folder: Name of the folder of anchors.
         refuse: Raise if there is any problem, rather than return the problems with what could be read.
 
     Raises:
@@ -143,7 +149,7 @@ def read_inventory(
     reading = _Reading(inputs.absolute())
     inventory = Inventory(
         root=reading.root,
-        anchors=reading.essays(ANCHOR_FOLDER, read_anchors) if anchors else (),
+        anchors=reading.essays(anchor_folder, partial(read_anchors, folder=anchor_folder)) if anchors else (),
         students=reading.essays(STUDENT_FOLDER, read_students) if students else (),
         instructions=reading.source("instructions.md"),
         prompt=reading.source("prompt.md"),

@@ -49,13 +49,13 @@ class _Candidate:
     grade_location: Location
 
 
-def read_anchors(inputs_dir: Path) -> tuple[Anchor, ...]:
+def read_anchors(inputs_dir: Path, folder: str = ANCHOR_FOLDER) -> tuple[Anchor, ...]:
     """Return the anchors of ``inputs_dir``.
 
     With a table ``anchors.csv`` or ``anchors.xlsx`` its rows give ids, grades and order, and it must list
-    every essay of the folder ``anchors/``. Without one the grade is the last ``_`` token of each file name
-    (contract 10.4) and the order is that of the names. Hidden files and lock files (``~$...``) are passed
-    over.
+    every essay of the folder ``anchors/`` (or of another ``folder`` in ``inputs_dir``). Without one the grade
+    is the last ``_`` token of each file name (contract 10.4) and the order is that of the names. Hidden files
+    and lock files (``~$...``) are passed over.
 
     Essays are checked as far as that needs no reader of Word or PDF files: their text is extracted later.
 
@@ -65,15 +65,15 @@ def read_anchors(inputs_dir: Path) -> tuple[Anchor, ...]:
     """
     inputs_dir = inputs_dir.absolute()
     try:
-        return _read(inputs_dir)
+        return _read(inputs_dir, folder)
     except AnchorError:
         raise
     except ScenarioError as error:
         raise AnchorError(error.problems) from error
 
 
-def _read(inputs_dir: Path) -> tuple[Anchor, ...]:
-    essays = list_essays(inputs_dir / ANCHOR_FOLDER)
+def _read(inputs_dir: Path, folder: str) -> tuple[Anchor, ...]:
+    essays = list_essays(inputs_dir / folder)
     tables, problems = _tables(inputs_dir)
     if len(tables) == 1:
         candidates, found = _from_table(tables[0], essays)
@@ -194,7 +194,7 @@ def _row_problem(
 
 def _not_listed(table: Path, essays: EssayFiles, listed: Iterable[Path]) -> list[Problem]:
     missing = sorted(set(essays.paths) - set(listed))
-    hint = f"add a row for it to {table.name}, or take it out of {ANCHOR_FOLDER}/"
+    hint = f"add a row for it to {table.name}, or take it out of {shown_path(essays.folder)}/"
     return [
         Problem(Location(table), f"the essay {path.name!r} is not listed, so its grade is unknown", hint)
         for path in missing

@@ -87,6 +87,16 @@ class AdminClient:
         path = f"/assessment-instructions/assignment/{_quoted(assignment_id)}"
         return await self._read(path, AssessmentInstructions, assignment_id)
 
+    async def check_access(self) -> int:
+        """Whether the service accepts the token for its admin API; returns its number of instructions.
+
+        Raises:
+            NotAuthenticated: It does not accept the token.
+            NotPermitted: The token has not the role admin.
+            ServiceError: Anything else that went wrong.
+        """
+        return (await self._page(1, 1, None)).total
+
     async def all_instructions(self, *, grade_scale: str | None = None) -> tuple[AssessmentInstructions, ...]:
         """All instructions, page by page, each record once."""
         records: dict[int | str, AssessmentInstructions] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID, uuid4
@@ -103,6 +103,7 @@ class AnchorRegistrar:
         correlation_id: Sent with every request; a new one for each by default.
         retry: Only a connection that could not be made is tried again.
         option: Where the address is configured, for messages.
+        answered: Told what became of each anchor as soon as the service has answered, before reading back.
     """
 
     def __init__(
@@ -116,8 +117,10 @@ class AnchorRegistrar:
         correlation_id: UUID | None = None,
         retry: Retry | None = None,
         option: str = "CJ_SERVICE_URL",
+        answered: Callable[[AnchorOutcome], object] | None = None,
     ) -> None:
         self._client = client
+        self._answered = answered or _nobody
         self._url = f"{url.rstrip('/').removesuffix('/admin/v1')}{_PATH}"
         self._admin = admin
         self._free = asyncio.Semaphore(concurrency)
@@ -133,7 +136,7 @@ class AnchorRegistrar:
             Refused: Two anchors have one label: the second would silently replace the first.
         """
         _refuse_equal_labels(anchors)
-        outcomes = await asyncio.gather(*(self._outcome(assignment_id, anchor) for anchor in anchors))
+        outcomes = await asyncio.gather(*(self._told(assignment_id, anchor) for anchor in anchors))
         if all(outcome.answer is None for outcome in outcomes):
             return AnchorReport(tuple(outcomes))
         try:
@@ -142,6 +145,11 @@ class AnchorRegistrar:
             unread = (_unread(outcome, error) for outcome in outcomes)
             return AnchorReport(tuple(unread))
         return AnchorReport(tuple(_confirmed(outcome, summary) for outcome in outcomes), summary)
+
+    async def _told(self, assignment_id: str, anchor: AnchorText) -> AnchorOutcome:
+        outcome = await self._outcome(assignment_id, anchor)
+        self._answered(outcome)
+        return outcome
 
     async def _outcome(self, assignment_id: str, anchor: AnchorText) -> AnchorOutcome:
         try:
@@ -175,6 +183,10 @@ class AnchorRegistrar:
         if response.status_code == 201:
             return parsed(response, AnchorRegistered, service=SERVICE, option=self._option)
         raise error_of(response, service=SERVICE, option=self._option, attempts=attempts)
+
+
+def _nobody(_: AnchorOutcome) -> None:
+    """Tell nobody."""
 
 
 def _refuse_equal_labels(anchors: Sequence[AnchorText]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
@@ -46,7 +48,7 @@ class TestPlan:
         found = json.loads((shell.session / "command_line/plan/run-1/inventory.json").read_text())
         assert found["valid"] is True
         assert {path.name for path in shell.session.rglob("*") if path.is_file()} == {
-            *("inventory.json", "manifest.json", "summary.json")
+            *("inventory.json", "manifest.json", "summary.json", "command_line.plan.xml")
         }
 
     def test_addresses_in_the_environment_are_not_used(self, shell: Any, folder: Folder) -> None:
@@ -118,6 +120,35 @@ class TestDryRun:
         assert not (shell.folder / ".eng5").exists()
 
 
+def without_names(path: Path) -> str:
+    """A JUnit file without what differs from session to session."""
+    root = ElementTree.parse(path).getroot()
+    for element in root.iter():
+        element.attrib.pop("time", None)
+        if element.attrib.get("name") in ("batch_uuid", "run_dirs"):
+            element.set("value", "differs")
+        if element.tag == "system-out":
+            element.text = re.sub(r"\S*/\d{8}T\d{6}Z-[0-9a-f]{4}/", "SESSION/", element.text or "")
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+@pytest.mark.parametrize("name", ["dry_run", pytest.param("plan", marks=pytest.mark.thorough)])
+def test_the_junit_file_is_that_of_pytest(shell: Any, name: str) -> None:
+    scenario = f"scenarios/{name}.eng5.yaml"
+    assert shell.eng5("run", "--scenario", scenario).code == 0
+    ours = {path.name: without_names(path) for path in (shell.session / "junit").iterdir()}
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--rootdir", ".", "-p", "no:randomly", scenario],
+        cwd=shell.folder,
+        env=dict(shell.environment),
+        check=True,
+        capture_output=True,
+    )
+    theirs = {path.name: without_names(path) for path in (shell.session / "junit").iterdir()}
+    assert ours
+    assert ours == theirs
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -183,12 +214,12 @@ def test_every_flag_is_in_the_document_of_changes() -> None:
 
 
 def test_messages_name_the_flags_of_the_command() -> None:
-    from pytest_eng5.cli import _in_flags
+    from pytest_eng5.runner.flags import in_flags
 
     text = (
         "fix: give --eng5-content-url URL, --eng5-live or --eng5-broker external --eng5-bootstrap-servers H"
     )
-    assert _in_flags(text) == "fix: give --content-service-url URL, --live or --kafka-bootstrap H"
+    assert in_flags(text) == "fix: give --content-service-url URL, --live or --kafka-bootstrap H"
 
 
 @pytest.mark.slow
@@ -205,6 +236,8 @@ class TestAnchorAlign:
         run = shell.session / "anchor_align" / "baseline" / "run-1"
         assert verify(run, run / "manifest.json") == []
         assert (run.parent / "alignment_report.md").exists()
+        cases = ElementTree.parse(shell.session / "junit" / "anchor_align.baseline.xml").iter("testcase")
+        assert [case.attrib["name"] for case in cases][:2] == ["run", "events"]
 
     def test_a_judge_that_guesses_fails_with_the_gate(self, shell: Any, folder: Folder) -> None:
         folder("A", "B", "C+", "D+", "E+", "F+")

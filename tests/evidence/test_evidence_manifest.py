@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -181,3 +182,31 @@ def test_any_folder_verifies_until_a_file_changes(
     victim = f"f{data.draw(st.sampled_from(sorted(files)))}"
     (root / victim).write_bytes((root / victim).read_bytes() + b"x")
     assert _verify(root) == [("changed", victim)]
+
+
+def test_a_link_to_nothing_is_unlisted_and_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "kept.txt").write_text("x")
+    write_manifest(tmp_path, tmp_path / "manifest.json")
+    (tmp_path / "link").symlink_to("/nowhere/at/all")
+    (tmp_path / "folder").symlink_to(tmp_path.parent, target_is_directory=True)
+    problems = verify(tmp_path, tmp_path / "manifest.json")
+    assert [(problem.kind, problem.path) for problem in problems] == [
+        ("unlisted", "folder"),
+        ("unlisted", "link"),
+    ]
+
+
+def test_a_listed_file_that_cannot_be_read_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kept.txt").write_text("x")
+    write_manifest(tmp_path, tmp_path / "manifest.json")
+    opened = Path.open
+
+    def refuse(path: Path, *arguments: Any, **named: Any) -> Any:
+        if path.name == "kept.txt":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    (problem,) = verify(tmp_path, tmp_path / "manifest.json")
+    assert (problem.kind, problem.path) == ("changed", "kept.txt")
+    assert problem.detail == "cannot be read: Permission denied"

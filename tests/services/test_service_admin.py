@@ -492,3 +492,15 @@ def test_dates_of_either_form_are_the_same_moment(moment: datetime, form: str) -
     }[form]
     fields = {"id": 1, "instructions_text": TEXT, "grade_scale": LEGACY, "created_at": text}
     assert AssessmentInstructions.model_validate(fields).created_at == moment
+
+
+@pytest.mark.asyncio
+async def test_whether_a_token_is_accepted_is_asked_with_one_small_page(cj: Any, http: Any) -> None:
+    for number in range(3):
+        cj.add(f"course:{number}")
+    client = AdminClient(http, cj.url, AdminAuth({"JWT_SECRET_KEY": cj.secret}))
+    assert await client.check_access() == 3
+    (asked,) = cj.seen
+    assert asked.path == "/admin/v1/assessment-instructions"
+    with pytest.raises(NotAuthenticated):
+        await AdminClient(http, cj.url, AdminAuth({"JWT_SECRET_KEY": "w" * 40})).check_access()

@@ -220,3 +220,14 @@ async def test_an_assignment_that_vanishes_before_reading_back(server: Any, regi
     (outcome,) = report.outcomes
     assert outcome.status is AnchorStatus.UNCONFIRMED
     assert isinstance(outcome.error, NotFound)
+
+
+async def test_each_answer_is_told_as_it_comes(cj: Any, registrar: Make) -> None:
+    cj.add(A)
+    told: list[Any] = []
+    wrong = AnchorText("unknown grade", "Z", ESSAY)
+    report = await registrar(answered=told.append).register(A, [*ANCHORS[:2], wrong])
+    assert {outcome.label for outcome in told} == {outcome.label for outcome in report.outcomes}
+    status = {outcome.label: outcome.status for outcome in told}
+    assert status.pop("unknown grade") is AnchorStatus.FAILED
+    assert set(status.values()) == {AnchorStatus.UNCONFIRMED}, "nothing was read back by then"
