@@ -19,6 +19,7 @@ from pytest_eng5.runner.handlers import HANDLER_MAP
 from pytest_eng5.runner.inventory import read_inputs
 from pytest_eng5.runner.resources import Finalise, Resources, open_resources
 from pytest_eng5.runner.settings import Environment, RunnerSettings, RunSpec
+from pytest_eng5.runner.telling import tell_not_performed
 
 __all__ = ["Campaign"]
 
@@ -124,8 +125,10 @@ class Campaign:
             ending = _interrupted()
         except Eng5Error as error:
             ending = _failed(error)
+            tell_not_performed(spec, error)
         except Exception as error:
             ending = _failed(RunnerError(f"unexpected {type(error).__name__}: {error}"))
+            tell_not_performed(spec, ending.detail)
         finally:
             if claim is not None:
                 await asyncio.to_thread(claim.settle, ending)
@@ -135,7 +138,9 @@ class Campaign:
         async with self._slots:
             assert self._resources is not None
             if self._budget_usd is not None and self._spent_usd > self._budget_usd:
-                return _over_budget(self._spent_usd, self._budget_usd)
+                ending = _over_budget(self._spent_usd, self._budget_usd)
+                tell_not_performed(spec, ending.detail)
+                return ending
             inventory = await asyncio.to_thread(read_inputs, spec.variant.mode, spec.variant.inputs_dir)
             settings = RunnerSettings(
                 spec,

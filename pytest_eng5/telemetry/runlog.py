@@ -38,11 +38,12 @@ class RunLog:
     Args:
         path: The file; ``None`` for what belongs to no run.
         secrets: What must not be shown.
-        fields: On every line, such as ``correlation_id``, ``batch_uuid``, ``scenario``.
+        fields: On every line, such as ``correlation_id`` and ``batch_uuid``; readable as an attribute.
     """
 
     def __init__(self, path: Path | None = None, *, secrets: Secrets = SECRETS, **fields: Any) -> None:
         self.path = path
+        self.fields = fields
         self._secrets = secrets
         self._lock = threading.Lock()
         self._alike: dict[str, _Alike] = {}
