@@ -92,6 +92,7 @@ class ScenarioItem(pytest.Function):
         if fault is not None:
             if self.kind != RUN and self._run_is_selected():
                 pytest.skip(f"run failed: {fault.splitlines()[0]}")
+            self._show_logs(runtime)
             pytest.fail(fault, pytrace=False)
         if self.kind != RUN and (failed := self._pipeline_failure(runtime)) is not None:
             if self._run_is_selected():
@@ -134,7 +135,14 @@ class ScenarioItem(pytest.Function):
             judge_item(self, runtime.outcome(self.runs), self._pipeline_failure(runtime))
         except CheckFailed:
             self.parent.stash[FAILED_ITEM] = self.kind
+            if self.kind == RUN:
+                self._show_logs(runtime)
             raise
+
+    def _show_logs(self, runtime: Runtime) -> None:
+        from pytest_eng5.collection.judging import show_logs
+
+        show_logs(self, (spec.paths(runtime.session).run.log for spec in self.runs.specs))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **more: Any) -> Any:
         """A verdict or a user's error is shown as its own words, without a traceback."""

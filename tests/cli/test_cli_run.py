@@ -46,7 +46,7 @@ class TestPlan:
         found = json.loads((shell.session / "command_line/plan/run-1/inventory.json").read_text())
         assert found["valid"] is True
         assert {path.name for path in shell.session.rglob("*") if path.is_file()} == {
-            *("inventory.json", "manifest.json", "summary.json")
+            *("inventory.json", "log.jsonl", "manifest.json", "summary.json")
         }
 
     def test_addresses_in_the_environment_are_not_used(self, shell: Any, folder: Folder) -> None:
