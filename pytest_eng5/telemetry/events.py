@@ -93,7 +93,7 @@ EVENTS: Mapping[str, Event] = {
     "completion_event_recorded": Event("{count} completed events in the artefact"),
     "artefact_manifest_updated": Event("artefact {artefact} lists {files} recorded files"),
     "validation_load_failed": Event("the evidence cannot be read: {detail}", told=True),
-    "runner_validation_state": Event("valid: {valid}, {errors} errors, {warnings} warnings {codes}"),
+    "runner_validation_state": Event("valid: {valid}, {errors} errors, {warnings} warnings: {codes}"),
     "run_summary": Event(
         "{reason}: {succeeded}/{planned} comparisons, tau-b {kendall_tau}, ${cost_usd}, {errors} errors",
         told=True,
@@ -108,6 +108,11 @@ class _Lenient(string.Formatter):
     def get_value(self, key: int | str, args: Any, kwargs: Mapping[str, Any]) -> Any:
         value = kwargs.get(str(key))
         return "?" if value is None else value
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, Mapping):
+            return ", ".join(f"{name} {count}" for name, count in value.items())
+        return str(super().format_field(value, format_spec))
 
 
 _FORMATTER = _Lenient()

@@ -14,6 +14,7 @@ __all__ = ["LONGEST", "plain"]
 LONGEST = 4000
 """Characters of the longest text in a log; what is longer is cut and says so."""
 
+_LOOKED_AT = 16 * LONGEST
 _DEEPEST = 6
 _WIDEST = 200
 
@@ -34,7 +35,7 @@ def plain(value: Any, name: str = "", *, secrets: Secrets = SECRETS, depth: int 
         return value
     if isinstance(value, int | float):
         return _number(value, secrets)
-    return _short(secrets.clean(_text(value)))
+    return _short(secrets.clean(_text(value)[:_LOOKED_AT]))
 
 
 def _container(value: Any, name: str, secrets: Secrets, depth: int) -> Any:
@@ -74,5 +75,4 @@ def _text(value: object) -> str:
 
 
 def _short(text: str) -> str:
-    left = len(text) - LONGEST
-    return text if left <= 0 else f"{text[:LONGEST]}... ({left} more characters)"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... (cut)"
