@@ -7,19 +7,23 @@ from typing import Any
 
 from pytest_eng5.capture import RunChannel
 from pytest_eng5.errors import Eng5Error
-from pytest_eng5.evidence import EndReason, InventorySnapshot, RunEnding, RunPlan
+from pytest_eng5.evidence import InventorySnapshot, RunEnding, RunPlan
 from pytest_eng5.runner.settings import RunnerPaths, RunnerSettings, RunSpec
 from pytest_eng5.telemetry import SECRETS, RunLog, current_log
 
 __all__ = ["run_log", "tell_ending", "tell_not_performed", "tell_plan"]
 
-_ENDINGS: dict[EndReason, tuple[str, str]] = {
-    EndReason.COMPLETED: ("collector_completed", "info"),
-    EndReason.PIPELINE_FAILED: ("pipeline_failed", "error"),
-    EndReason.IDLE_DEADLINE: ("collector_timeout", "error"),
-    EndReason.TOTAL_DEADLINE: ("collector_timeout", "error"),
-    EndReason.BUDGET: ("run_budget_exceeded", "error"),
-    EndReason.INTERRUPTED: ("run_interrupted", "warning"),
+_ENDINGS: dict[str, tuple[str, str]] = {
+    "completed": ("collector_completed", "info"),
+    "pipeline_failed": ("pipeline_failed", "error"),
+    "idle_deadline": ("collector_timeout", "error"),
+    "total_deadline": ("collector_timeout", "error"),
+    "budget": ("run_budget_exceeded", "error"),
+    "interrupted": ("run_interrupted", "warning"),
+    "input_error": ("runner_failed", "error"),
+    "refused": ("runner_failed", "error"),
+    "not_published": ("runner_publish_skipped", "info"),
+    "not_awaited": ("runner_completion_not_awaited", "info"),
 }
 _MODE_ENDS = {"anchor-align-test": "anchor_align_test_complete"}
 
@@ -121,7 +125,7 @@ def tell_ending(log: RunLog, ending: RunEnding, channel: RunChannel | None, cost
             "rejected": account.rejected,
             "missing": account.missing(),
         }
-    event, level = _ENDINGS.get(ending.reason) or _fault(ending, channel)
+    event, level = _ENDINGS.get(ending.reason.value) or _fault(ending, channel)
     getattr(log, level)(event, detail=ending.detail, timeout_seconds=ending.timeout_seconds, **seen)
     if channel is not None:
         log.info("collector_stopped")
@@ -131,9 +135,7 @@ def tell_ending(log: RunLog, ending: RunEnding, channel: RunChannel | None, cost
 
 
 def _fault(ending: RunEnding, channel: RunChannel | None) -> tuple[str, str]:
-    """The event of an ending that is not named: where did the run stand?"""
-    if ending.reason is not EndReason.INFRASTRUCTURE:
-        return "collector_stopped", "info"
+    """The event of a fault of the infrastructure: where did the run stand?"""
     if ending.published:
         return "collector_error", "error"
     return ("runner_failed" if channel is None else "runner_publish_failed"), "error"

@@ -37,6 +37,8 @@ EVENTS: Mapping[str, Event] = {
     "essays_uploaded": Event("{essays} essays uploaded"),
     "prompt_uploaded": Event("student prompt uploaded as {storage_id}"),
     "runner_request_skipped": Event("nothing was published: {mode}"),
+    "runner_publish_skipped": Event("{detail}", told=True),
+    "runner_completion_not_awaited": Event("{detail}", told=True),
     "runner_request_published": Event(
         "request published at {position}, {planned_comparisons} comparisons planned", told=True
     ),
@@ -47,6 +49,7 @@ EVENTS: Mapping[str, Event] = {
     "run_not_performed": Event("{run} not performed: {detail}", told=True),
     "run_interrupted": Event("{detail}", told=True),
     "run_budget_exceeded": Event("{detail}", told=True),
+    "using_development_jwt_generation": Event("the token for the admin API is made here", told=True),
     "service_retried": Event("{service}: attempt {attempt} failed ({why}), {count} in all"),
     # Publishing and capturing
     "kafka_publish_started": Event("publishing {bytes} bytes to {topic}"),

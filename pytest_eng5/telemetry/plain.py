@@ -54,7 +54,7 @@ def _container(value: Any, name: str, secrets: Secrets, depth: int) -> Any:
 
 def _inherited(name: str, key: str) -> str:
     """What lies below a secret name is secret itself, whatever its own name."""
-    return f"{name}_{key}" if hides(name, "") else key
+    return f"{key}_{name}" if hides(name, "") else key
 
 
 def _number(value: float, secrets: Secrets) -> Any:

@@ -25,9 +25,9 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _NAMES = r"pass(?:word|wd|phrase)|secret|token|api[_-]?key|private[_-]?key|access[_-]?key|authorization"
 # None of these looks back over a word: the time for a text must not grow with its square.
 _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(?P<keep>://)[^\s/?#'\"<>]*@"), rf"\g<keep>{HIDDEN}@"),
+    (re.compile(r"(?P<keep>://)[^\s/?#\"<>]*@"), rf"\g<keep>{HIDDEN}@"),
     (re.compile(r"(?P<keep>\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}", re.I), rf"\g<keep>{HIDDEN}"),
-    (re.compile(r"\beyJ[\w-]{5,4000}\.[\w-]*\.[\w-]*"), HIDDEN),
+    (re.compile(r"(?<![\w-])eyJ[\w-]{5,}\.[\w-]*\.[\w-]*"), HIDDEN),
     (re.compile(r"\bsk-[\w-]{12,}|\bAIza[\w-]{20,}"), HIDDEN),
     (
         re.compile(
