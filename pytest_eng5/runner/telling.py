@@ -115,6 +115,7 @@ def tell_ending(log: RunLog, ending: RunEnding, channel: RunChannel | None, cost
         channel: Where its events arrived; ``None`` if it did not come so far.
         cost_usd: As reported.
     """
+    log.tell_counts()
     seen: dict[str, Any] = {"published": ending.published, "cost_usd": cost_usd}
     if channel is not None:
         account = channel.account

@@ -78,7 +78,7 @@ class RunLog:
     def counted(self, event: str, level: str = "info", **fields: Any) -> None:
         """Log what may happen very often: the first time at once, then at most every five seconds.
 
-        ``count`` tells how often it happened until then. What was not told is told when the log is closed; at
+        ``count`` tells how often it happened until then. The last of what was not told is told at the end; at
         level ``DEBUG`` every single one is.
         """
         now = time.monotonic()
@@ -96,13 +96,18 @@ class RunLog:
         self._token = _current.set(self)
         return self
 
-    def close(self) -> None:
-        """Tell what was only counted, make the file durable and final. May be repeated."""
+    def tell_counts(self) -> None:
+        """Tell what was only counted until now."""
         with self._lock:
             untold = [(event, alike) for event, alike in self._alike.items() if alike.untold]
-            self._alike.clear()
+            for _, alike in untold:
+                alike.untold = False
         for event, alike in untold:
             getattr(self, alike.level)(event, **alike.fields)
+
+    def close(self) -> None:
+        """Tell what was only counted, make the file durable and final. May be repeated."""
+        self.tell_counts()
         with self._lock:
             descriptor, self._file = self._file, None
             if descriptor is not None:
