@@ -99,7 +99,8 @@ class RunChannel:
     def accept(self, stream: Stream, record: CapturedRecord, envelope: EventEnvelope) -> None:
         """Log a valid event and count it."""
         self._logs[stream].append(encode_line(record))
-        tell_applied(self.log, stream, record, envelope)
+        if stream is not Stream.COMPARISONS or self.log.detailed:
+            tell_applied(self.log, stream, record, envelope)
         self._count(envelope, record)
         self.last_event = time.monotonic()
 

@@ -31,8 +31,7 @@ _PROGRESS_SECONDS = 5.0
 def tell_applied(log: RunLog, stream: Stream, record: CapturedRecord, envelope: EventEnvelope) -> None:
     """A valid event of the run is in."""
     if stream is Stream.COMPARISONS:
-        if log.detailed:
-            log.debug("collector_llm_comparison_applied", position=record.position)
+        log.debug("collector_llm_comparison_applied", position=record.position)
     elif isinstance(envelope.data, CJAssessmentFailedV1):
         log.warning(_APPLIED[stream], position=record.position, detail=envelope.data.reason())
     else:
