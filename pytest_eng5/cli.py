@@ -134,7 +134,7 @@ def run_mode(
     ] = None,
     live: Annotated[bool, _flag("Allow what can cost money.", "--live", envvar="ENG5_LIVE")] = False,
     budget_usd: Annotated[float | None, _flag("Ceiling for all runs.", min=0)] = None,
-    verbose: Annotated[bool, _flag("Tell what passed, and every event.", "--verbose")] = False,
+    verbose: Annotated[bool, _flag("Tell what passed, too.", "--verbose")] = False,
     assignment_id: Annotated[UUID | None, _flag(EXECUTE)] = None,
     course_id: Annotated[UUID | None, _flag(EXECUTE)] = None,
     expected_grade_scale: Annotated[str | None, _flag(EXECUTE)] = None,

@@ -109,6 +109,7 @@ class RequestPublisher:
             raise self._error(error, len(value), may_have_arrived=_is_unclear(error)) from error
         published = Published(f"{found.topic}[{found.partition}]@{found.offset}", found.timestamp)
         current_log().info("kafka_publish_success", position=published.position)
+        current_log().info("runner_request_published", position=published.position)
         return published
 
     async def stop(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from pytest_eng5.collection.access import runtime_of
-from pytest_eng5.collection.stash import FAILED_ITEM
+from pytest_eng5.collection.stash import FAILED_ITEM, SHOWN
 from pytest_eng5.errors import Eng5Error, InfrastructureError
 from pytest_eng5.scenario import Threshold, Variant
 
@@ -140,9 +140,12 @@ class ScenarioItem(pytest.Function):
             raise
 
     def _show_logs(self, runtime: Runtime) -> None:
-        from pytest_eng5.collection.judging import show_logs
-
-        show_logs(self, (spec.paths(runtime.session).run.log for spec in self.runs.specs))
+        """Say once in a report section where the logs of the runs lie, those that exist."""
+        logs = [spec.paths(runtime.session).run.log for spec in self.runs.specs]
+        found = [str(log) for log in logs if log.exists()]
+        if found and not self.stash.get(SHOWN, False):
+            self.stash[SHOWN] = True
+            self.add_report_section("call", "eng5 log", "\n".join(found))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **more: Any) -> Any:
         """A verdict or a user's error is shown as its own words, without a traceback."""

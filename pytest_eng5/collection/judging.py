@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eng5.checks import summarise
@@ -15,7 +14,7 @@ from pytest_eng5.reports import VariantOutcome, inventory_text
 if TYPE_CHECKING:
     from pytest_eng5.gates import Verdict
 
-__all__ = ["judge_item", "show_logs"]
+__all__ = ["judge_item"]
 
 _SHOWN = 20
 
@@ -36,13 +35,6 @@ def judge_item(item: ScenarioItem, outcome: VariantOutcome, pipeline_failure: st
         _judge_expectation(outcome)
     else:
         _judge_gate(item, outcome)
-
-
-def show_logs(item: ScenarioItem, logs: Iterable[Path]) -> None:
-    """Say in a report section where the logs of an item's runs lie, those that exist."""
-    found = [str(log) for log in logs if log.exists()]
-    if found:
-        _show(item, "eng5 log", "\n".join(found))
 
 
 def _judge_run(outcome: VariantOutcome, pipeline_failure: str | None) -> None:

@@ -125,22 +125,19 @@ class Campaign:
             ending = _interrupted()
         except Eng5Error as error:
             ending = _failed(error)
-            tell_not_performed(spec, error)
         except Exception as error:
             ending = _failed(RunnerError(f"unexpected {type(error).__name__}: {error}"))
-            tell_not_performed(spec, ending.detail)
         finally:
             if claim is not None:
                 await asyncio.to_thread(claim.settle, ending)
+        tell_not_performed(spec, ending, self.session)
         return ending
 
     async def _bounded(self, spec: RunSpec) -> RunEnding:
         async with self._slots:
             assert self._resources is not None
             if self._budget_usd is not None and self._spent_usd > self._budget_usd:
-                ending = _over_budget(self._spent_usd, self._budget_usd)
-                tell_not_performed(spec, ending.detail)
-                return ending
+                return _over_budget(self._spent_usd, self._budget_usd)
             inventory = await asyncio.to_thread(read_inputs, spec.variant.mode, spec.variant.inputs_dir)
             settings = RunnerSettings(
                 spec,

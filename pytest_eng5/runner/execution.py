@@ -17,10 +17,9 @@ from pytest_eng5.runner.errors import LiveRunRefused, RunnerError
 from pytest_eng5.runner.inventory import Inventory
 from pytest_eng5.runner.resources import Resources
 from pytest_eng5.runner.settings import Environment, RunnerPaths, RunnerSettings, deadlines_for
-from pytest_eng5.runner.telling import run_log, tell_ending
+from pytest_eng5.runner.telling import begin_log, tell_ending, tell_uploaded
 from pytest_eng5.scenario import Variant
 from pytest_eng5.services import ContentClient, ProviderClient, ServiceError
-from pytest_eng5.telemetry import current_log
 
 __all__ = ["perform_run"]
 
@@ -58,7 +57,7 @@ async def perform_run(
     progress = _Progress(utc_now())
     plan = await asyncio.to_thread(compose_plan, settings, inventory)
     await asyncio.to_thread(write_plan, paths.run.plan, plan)
-    log = run_log(settings, paths, plan).make_current()
+    log = begin_log(settings, paths, plan)
     try:
         end = await _publish_and_capture(resources, settings, inventory, paths, plan, progress)
     except Eng5Error as error:
@@ -91,20 +90,16 @@ async def _publish_and_capture(
     environment, variant = settings.environment, settings.spec.variant
     await _refuse_unasked_cost(resources.http, environment, variant.judge.provider)
     storage, prompt_id = await _upload(resources.http, environment, plan, inventory)
-    current_log().info("essays_uploaded", essays=len(storage))
-    if prompt_id is not None:
-        current_log().info("prompt_uploaded", storage_id=prompt_id)
     if variant.judge.provider == "mock":
         await _register_simulation(resources.http, environment, plan, variant)
     request = compose_request(plan, settings, storage, prompt_id).to_wire()
+    tell_uploaded(storage, prompt_id)
     await asyncio.to_thread(write_atomic, paths.run.request, request)
     essays = frozenset(essay.essay_id for essay in plan.essays)
     progress.channel = RunChannel(paths.run, plan.batch_uuid, essays, plan.planned_comparisons)
     resources.hub.check()
     resources.hub.register(progress.channel)
     progress.published = await resources.publisher.publish(request, plan.batch_uuid)
-    position, planned = progress.published.position, plan.planned_comparisons
-    current_log().info("runner_request_published", position=position, planned_comparisons=planned)
     deadlines = deadlines_for(variant, plan.planned_comparisons)
     budgets = plan.budget_usd, settings.session_budget_usd
     return await wait_for_end(resources.hub, progress.channel, deadlines, *budgets)

@@ -20,10 +20,10 @@ from pytest_eng5.runner.composition import compose_plan
 from pytest_eng5.runner.errors import InputError
 from pytest_eng5.runner.execution import perform_run
 from pytest_eng5.runner.inventory import Inventory
+from pytest_eng5.runner.logs import run_log, tell_plan
 from pytest_eng5.runner.planning import compose_snapshot
 from pytest_eng5.runner.resources import Resources, open_resources
 from pytest_eng5.runner.settings import RunnerPaths, RunnerSettings
-from pytest_eng5.runner.telling import run_log, tell_plan
 from pytest_eng5.scenario import Location, Problem
 
 __all__ = [

@@ -13,7 +13,6 @@ from pytest_eng5.runner.errors import RunnerError
 from pytest_eng5.runner.handlers import HANDLER_MAP
 from pytest_eng5.runner.inventory import read_inputs
 from pytest_eng5.runner.settings import OFFLINE, RunnerSettings, RunSpec
-from pytest_eng5.runner.telling import tell_not_performed
 
 if TYPE_CHECKING:
     from pytest_eng5.runner.resources import Finalise
@@ -36,11 +35,9 @@ def perform_offline(spec: RunSpec, session: Path, finalise: Finalise) -> RunEndi
         settings = RunnerSettings(spec, OFFLINE, finalise, budget_usd=spec.variant.budget_usd)
         HANDLER_MAP[spec.variant.mode]().execute(settings, inventory, spec.paths(session))
     except Eng5Error as error:
-        tell_not_performed(spec, error)
         return _ended(EndReason.INFRASTRUCTURE, str(error), started)
     except Exception as error:
         unexpected = RunnerError(f"unexpected {type(error).__name__}: {error}")
-        tell_not_performed(spec, unexpected)
         return _ended(EndReason.INFRASTRUCTURE, str(unexpected), started)
     return _ended(EndReason.COMPLETED, f"{spec.variant.mode}: nothing was uploaded or published", started)
 

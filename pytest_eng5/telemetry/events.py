@@ -39,9 +39,7 @@ EVENTS: Mapping[str, Event] = {
     "runner_request_skipped": Event("nothing was published: {mode}"),
     "runner_publish_skipped": Event("{detail}", told=True),
     "runner_completion_not_awaited": Event("{detail}", told=True),
-    "runner_request_published": Event(
-        "request published at {position}, {planned_comparisons} comparisons planned", told=True
-    ),
+    "runner_request_published": Event("request published at {position}", told=True),
     "runner_publish_failed": Event("request not published: {detail}", told=True),
     "runner_execution_complete": Event("ended after {seconds} s: {reason}"),
     "anchor_align_test_complete": Event("ended after {seconds} s: {reason}"),

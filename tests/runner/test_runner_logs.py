@@ -32,6 +32,7 @@ from pytest_eng5.runner import (
     read_inputs,
 )
 from pytest_eng5.runner import execution as execution_module
+from pytest_eng5.runner.telling import tell_not_performed
 from pytest_eng5.scenario import Scenario, Variant
 
 CALLBACK = ProcessingEvent.LLM_COMPARISON_RESULT
@@ -220,9 +221,9 @@ def test_the_order_of_a_run(perform: Perform) -> None:
     found = events(root / "log.jsonl")
     assert found[:5] == [
         *("runner_invocation", "essays_uploaded", "prompt_uploaded", "collector_started"),
-        "runner_request_published",
+        "collector_completed",
     ]
-    assert found[5:8] == ["collector_completed", "collector_stopped", "anchor_align_test_complete"]
+    assert found[4:7] == ["collector_completed", "collector_stopped", "anchor_align_test_complete"]
 
 
 def test_single_comparisons_are_told_in_detail(
@@ -371,6 +372,15 @@ class TestOffline:
     ) -> None:
         spec = RunSpec(replace(variant, mode="dry-run", inputs_dir=tmp_path / "nowhere"))
         ending = perform_offline(spec, tmp_path / "session", finalise)
-        assert ending.reason.is_infrastructure or ending.reason.value == "input_error"
+        tell_not_performed(spec, ending, tmp_path / "session")
         assert "small/only/run-1 not performed: " in caplog.text
         assert not spec.paths(tmp_path / "session").run.root.exists()
+
+    def test_a_run_that_has_a_log_is_not_told_again(
+        self, variant: Variant, finalise: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        self.perform(variant, "plan", finalise, tmp_path)
+        now = datetime.now(UTC)
+        ending = RunEnding(reason=EndReason.INTERRUPTED, detail="no", started_at=now, ended_at=now)
+        tell_not_performed(RunSpec(replace(variant, mode="plan")), ending, tmp_path)
+        assert caplog.text == ""

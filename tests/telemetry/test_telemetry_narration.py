@@ -155,11 +155,11 @@ class TestTerminal:
         with narrated(told.append):
             log = make_log()
             log.info("essays_uploaded", essays=12)
-            log.info("runner_request_published", position="t[0]@1", planned_comparisons=66)
+            log.info("runner_request_published", position="t[0]@1")
             log.debug("collector_llm_comparison_applied", position="t[0]@2")
             log.warning("hydrator_timeout_marked", reason="idle_deadline")
         assert told == [
-            "small/v1/run-1: request published at t[0]@1, 66 comparisons planned",
+            "small/v1/run-1: request published at t[0]@1",
             "small/v1/run-1: evidence is partial: idle_deadline",
         ]
         assert caplog.records == [], "nobody is told twice"
