@@ -30,7 +30,7 @@ def tell_evidence(log: RunLog, evidence: RunEvidence, ending: RunEnding) -> None
         failures=len(evidence.failures),
         rejected=len(evidence.rejected),
     )
-    if ending.partial:
+    if ending.reason.is_infrastructure:
         seconds = ending.timeout_seconds
         log.warning("hydrator_timeout_marked", reason=ending.reason.value, timeout_seconds=seconds)
 

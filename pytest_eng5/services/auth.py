@@ -212,7 +212,7 @@ def _minted(environ: Mapping[str, str], now: datetime) -> AdminToken:
         )
     token = _signed(_minted_claims(now), key, algorithm)
     SECRETS.add(token, key)
-    current_log().warning("using_development_jwt_generation", subject=MINTED_SUBJECT)
+    current_log().info("using_development_jwt_generation", subject=MINTED_SUBJECT)
     return AdminToken(SecretStr(token), describe(token, TokenSource.MINTED, now=now))
 
 

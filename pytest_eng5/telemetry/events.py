@@ -47,7 +47,7 @@ EVENTS: Mapping[str, Event] = {
     "run_not_performed": Event("{run} not performed: {detail}", told=True),
     "run_interrupted": Event("{detail}", told=True),
     "run_budget_exceeded": Event("{detail}", told=True),
-    "using_development_jwt_generation": Event("the token for the admin API is made here", told=True),
+    "using_development_jwt_generation": Event("the token for the admin API is made here"),
     "service_retried": Event("{service}: attempt {attempt} failed ({why}), {count} in all"),
     # Publishing and capturing
     "kafka_publish_started": Event("publishing {bytes} bytes to {topic}"),
