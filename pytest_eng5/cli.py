@@ -164,7 +164,7 @@ def run_mode(
     prepared = prepare(RunFlags(**context.params))
     for notice in prepared.notices:
         typer.echo(f"notice: {notice}", err=True)
-    session = perform(prepared, reports.finalise_run, lambda line: typer.echo(line, err=True))
+    session = perform(prepared, reports.finalise_run, lambda line: typer.echo(_in_flags(line), err=True))
     outcomes = [
         reports.evaluate_variant(
             session / variant.scenario / variant.id,

@@ -32,7 +32,7 @@ MAY: dict[str, frozenset[str]] = {
     "plugin": _ALL,
     "collection": _ALL - {"collection"},
     "cli": frozenset({"runner", "reports", "brokers", "scenario", "evidence", "contracts", "telemetry"}),
-    "reports": frozenset({"gates", "checks", "alignment", "evidence", "contracts"}),
+    "reports": frozenset({"gates", "checks", "alignment", "evidence", "contracts", "telemetry"}),
     "runner": frozenset(
         {"capture", "services", "brokers", "gates", "evidence", "scenario", "contracts", "telemetry"}
     ),

@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from pytest_eng5.capture.telling import Progress, tell_applied, tell_rejected
 from pytest_eng5.contracts import (
     AssessmentResultV1,
     CJAssessmentCompletedV1,
@@ -15,6 +16,7 @@ from pytest_eng5.contracts import (
     LLMComparisonResultV1,
 )
 from pytest_eng5.evidence import AppendOnlyLog, CapturedRecord, Rejection, RunFolder, Stream, encode_line
+from pytest_eng5.telemetry import current_log
 
 __all__ = ["Account", "RunChannel"]
 
@@ -71,6 +73,7 @@ class RunChannel:
     Attributes:
         last_event: When the idle deadline began to count, monotonic seconds.
         lost: Why events of this run may be lost for ever, ``None`` if they are not.
+        log: The log of the run in whose task this was made.
     """
 
     def __init__(self, folder: RunFolder, batch_id: str, essay_ids: frozenset[str], expected: int) -> None:
@@ -81,6 +84,8 @@ class RunChannel:
         self.last_event = time.monotonic()
         self.lost: str | None = None
         self.job_ids: set[str] = set()
+        self.log = current_log()
+        self._progress = Progress()
         self._logs = {stream: AppendOnlyLog(folder.stream(stream)) for stream in Stream}
         self._changed = asyncio.Event()
         self._closed = False
@@ -94,13 +99,16 @@ class RunChannel:
     def accept(self, stream: Stream, record: CapturedRecord, envelope: EventEnvelope) -> None:
         """Log a valid event and count it."""
         self._logs[stream].append(encode_line(record))
-        self._count(envelope)
+        if stream is not Stream.COMPARISONS or self.log.detailed:
+            tell_applied(self.log, stream, record, envelope)
+        self._count(envelope, record)
         self.last_event = time.monotonic()
 
     def reject(self, record: CapturedRecord, rejection: Rejection) -> None:
         """Log a record that is this run's, or may be, but cannot be taken at face value."""
         self._logs[Stream.REJECTED].append(encode_line(record, rejection))
         self.account.rejected += 1
+        tell_rejected(self.log, record, rejection)
         self.last_event = time.monotonic()
 
     def postpone(self) -> None:
@@ -110,14 +118,19 @@ class RunChannel:
     def lose(self, reason: str) -> None:
         """Note that events of this run may be lost for ever, so that no verdict is possible."""
         self.lost = self.lost or reason
+        self.log.error("collector_error", detail=reason)
 
-    def _count(self, envelope: EventEnvelope) -> None:
+    def _count(self, envelope: EventEnvelope, record: CapturedRecord) -> None:
         data, account = envelope.data, self.account
         if isinstance(data, LLMComparisonResultV1):
+            if account.completed and account.resulted:
+                self.log.counted("collector_late_event", position=record.position)
             if data.request_id not in account.request_ids:
                 account.request_ids.add(data.request_id)
                 account.cost_usd += data.cost_estimate
                 account.failed += data.is_error
+            else:
+                self.log.counted("duplicate_llm_comparison_skipped", position=record.position)
         elif isinstance(data, CJAssessmentCompletedV1):
             account.completed = True
         elif isinstance(data, AssessmentResultV1):
@@ -134,6 +147,16 @@ class RunChannel:
     def announce(self) -> None:
         """Wake whoever waits for this run."""
         self._changed.set()
+        if not self._closed and self._progress.due():
+            account = self.account
+            self.log.info(
+                "collector_progress",
+                comparisons=account.comparisons,
+                expected=account.expected,
+                failed=account.failed,
+                rejected=account.rejected,
+                cost_usd=account.cost_usd,
+            )
 
     async def changed(self, seconds: float) -> bool:
         """Wait for the next announcement; false if none came within that many seconds."""

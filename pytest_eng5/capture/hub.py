@@ -23,6 +23,7 @@ from pytest_eng5.capture.patience import BACKOFF_MS, TRANSACTION_SECONDS
 from pytest_eng5.capture.routing import Router
 from pytest_eng5.capture.source import Held, Source
 from pytest_eng5.capture.stopping import disconnect
+from pytest_eng5.capture.telling import tell_skipped
 from pytest_eng5.capture.topics import describe_topics
 from pytest_eng5.capture.watch import BrokerWatch
 from pytest_eng5.contracts import (
@@ -68,7 +69,7 @@ class CaptureHub:
         self._stray = AppendOnlyLog(stray_log)
         self._router = Router()
         self._source: Source | None = None
-        self._watch = BrokerWatch(client_arguments, self._broker_is_back)
+        self._watch = BrokerWatch(client_arguments, self._broker_is_back, self._broker_is_away)
         self._tasks: list[asyncio.Task[None]] = []
         self._progress = asyncio.Condition()
         self._committed = time.monotonic()
@@ -120,6 +121,7 @@ class CaptureHub:
     def register(self, channel: RunChannel) -> None:
         """Route the events of a run to its channel from now on."""
         self._router.register(channel)
+        channel.log.info("collector_started", expected=channel.account.expected)
 
     @property
     def cost_usd(self) -> float:
@@ -177,6 +179,11 @@ class CaptureHub:
     def _broker_is_back(self) -> None:
         for channel in self._open_runs():
             channel.postpone()
+            channel.log.warning("broker_returned")
+
+    def _broker_is_away(self, problem: str) -> None:
+        for channel in self._open_runs():
+            channel.log.warning("broker_away", problem=problem)
 
     def _open_runs(self) -> list[RunChannel]:
         return [channel for channel in self._router.channels() if not channel.closed]
@@ -293,6 +300,8 @@ class CaptureHub:
         """A record without a living run: every open run reports it while nobody else uses the topics."""
         self._stray.append(encode_line(record, rejection))
         self.stray_events += 1
+        if owner is not None:
+            tell_skipped(owner.log, record)
         if owner is not None or self._router.foreign:
             return set()
         open_runs = self._open_runs()

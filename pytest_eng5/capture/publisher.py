@@ -13,6 +13,7 @@ from pytest_eng5.capture.patience import BACKOFF_MS, PATIENCE_SECONDS, STOP_SECO
 from pytest_eng5.capture.stopping import disconnect
 from pytest_eng5.capture.topics import describe_topics
 from pytest_eng5.contracts import ProcessingEvent, topic_name
+from pytest_eng5.telemetry import current_log
 
 __all__ = ["Published", "RequestPublisher"]
 
@@ -88,6 +89,7 @@ class RequestPublisher:
         from aiokafka.errors import KafkaError
 
         self._refuse_too_large(len(value) + len(key.encode()))
+        current_log().info("kafka_publish_started", topic=self._topic, bytes=len(value))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_SECONDS
         try:
@@ -105,7 +107,10 @@ class RequestPublisher:
         except KafkaError as error:
             await self._give_up(producer)
             raise self._error(error, len(value), may_have_arrived=_is_unclear(error)) from error
-        return Published(f"{found.topic}[{found.partition}]@{found.offset}", found.timestamp)
+        published = Published(f"{found.topic}[{found.partition}]@{found.offset}", found.timestamp)
+        current_log().info("kafka_publish_success", position=published.position)
+        current_log().info("runner_request_published", position=published.position)
+        return published
 
     async def stop(self) -> None:
         """Flush and disconnect."""

@@ -31,14 +31,21 @@ class BrokerWatch:
     Args:
         arguments: Keyword arguments for the Kafka client.
         on_return: Called when the broker answers again after it had not.
+        on_loss: Called with the problem when it no longer answers.
 
     Attributes:
         problem: Why it does not answer, ``None`` while it does.
     """
 
-    def __init__(self, arguments: Mapping[str, Any], on_return: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        arguments: Mapping[str, Any],
+        on_return: Callable[[], None],
+        on_loss: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._arguments = dict(arguments)
         self._on_return = on_return
+        self._on_loss = on_loss
         self._client: Any = None
         self._answered = time.monotonic()
         self._failures = 0
@@ -135,6 +142,7 @@ class BrokerWatch:
         problem = f"no topic {', '.join(gone)}" if gone else type(error).__name__
         if self.problem is None:
             _log.warning("the broker does not answer (%s: %s)", problem, error)
+            self._on_loss(problem)
         self.problem = problem
         self._failures += 1
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from pytest_eng5.collection.access import runtime_of
-from pytest_eng5.collection.stash import FAILED_ITEM, OPTIONS
+from pytest_eng5.collection.stash import FAILED_ITEM, OPTIONS, SHOWN
 from pytest_eng5.errors import Eng5Error
 from pytest_eng5.scenario import Threshold, Variant
 
@@ -92,6 +92,7 @@ class ScenarioItem(pytest.Function):
         if fault is not None:
             if self.kind != RUN and self._run_is_selected():
                 pytest.skip(f"run failed: {fault.splitlines()[0]}")
+            self._show_logs(runtime)
             pytest.fail(fault, pytrace=False)
         if self.kind != RUN and failed is not None:
             if self._run_is_selected():
@@ -137,7 +138,17 @@ class ScenarioItem(pytest.Function):
             judge_item(self, outcome, self._pipeline_failure(runtime, outcome))
         except CheckFailed:
             self.parent.stash[FAILED_ITEM] = self.kind
+            if self.kind == RUN:
+                self._show_logs(runtime)
             raise
+
+    def _show_logs(self, runtime: Runtime) -> None:
+        """Say once in a report section where the logs of the runs lie, those that exist."""
+        logs = [spec.paths(runtime.evidence).run.log for spec in self.runs.specs]
+        found = [str(log) for log in logs if log.exists()]
+        if found and not self.stash.get(SHOWN, False):
+            self.stash[SHOWN] = True
+            self.add_report_section("call", "eng5 log", "\n".join(found))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **more: Any) -> Any:
         """A verdict or a user's error is shown as its own words, without a traceback."""

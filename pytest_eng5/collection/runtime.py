@@ -15,6 +15,7 @@ from pytest_eng5.errors import Eng5Error, UsageError
 from pytest_eng5.evidence import RunEnding
 from pytest_eng5.runner import Campaign, Claims, RunSpec, perform_offline
 from pytest_eng5.runner.backend import Backend, open_backend, shut_down
+from pytest_eng5.runner.telling import tell_not_performed
 from pytest_eng5.scenario import Variant
 from pytest_eng5.sessions import SessionIdentity, group_id, open_session_folder
 
@@ -227,6 +228,7 @@ class Runtime:
                     claim.abandon()
                     raise
                 self._endings[spec.key] = ending
+                tell_not_performed(spec, ending, self.session)
                 claim.settle(ending)
 
     def _wait(self, spec: RunSpec, start: Callable[[], None]) -> RunEnding:

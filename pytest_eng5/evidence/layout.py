@@ -49,6 +49,11 @@ class RunFolder:
         """The event log of one stream."""
         return self.events / f"{stream.value}.jsonl"
 
+    @property
+    def log(self) -> Path:
+        """What happened, one JSON object per line; closed before the manifest is made."""
+        return self.root / "log.jsonl"
+
     def artefact(self, mode: str) -> Path:
         """The artefact of a mode."""
         return self.root / f"assessment_run.{mode}.json"

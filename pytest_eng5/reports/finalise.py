@@ -20,6 +20,8 @@ from pytest_eng5.evidence import (
 )
 from pytest_eng5.reports.artefact import build_artefact
 from pytest_eng5.reports.checking import checked, crash
+from pytest_eng5.reports.telling import tell_artefact, tell_evidence, tell_summary
+from pytest_eng5.telemetry import current_log
 
 __all__ = ["finalise_run"]
 
@@ -29,9 +31,9 @@ T = TypeVar("T")
 def finalise_run(root: Path, ending: RunEnding) -> None:
     """Write everything that is derived from the evidence of a run that has ended, whichever way.
 
-    The event logs must be closed. Nothing that was captured is touched. If a step raises, the others are
-    still done and the exception becomes a finding ``CHECK-CRASHED``. The check ``manifest`` is left out,
-    because it looks at the finished folder.
+    The event logs must be closed; the log of the run, if there is one, is closed here. Nothing that was
+    captured is touched. If a step raises, the others are still done and the exception becomes a finding
+    ``CHECK-CRASHED``. The check ``manifest`` is left out, because it looks at the finished folder.
 
     Args:
         root: The run folder, with its ``plan.json``.
@@ -40,22 +42,27 @@ def finalise_run(root: Path, ending: RunEnding) -> None:
     Raises:
         OSError: Findings or manifest cannot be written, for want of space or rights.
     """
-    folder = RunFolder(root)
+    folder, log = RunFolder(root), current_log()
     findings: list[Finding] = []
     evidence = _try(findings, "reading the evidence", lambda: load_evidence(root, ending))
     _try(findings, "writing the schema", lambda: write_json(folder.schema, artefact_json_schema()))
     if evidence is not None:
         found = evidence
+        tell_evidence(log, found, ending)
         _try(findings, "writing the artefact", lambda: _write_artefact(folder, found, ending))
         findings += _try(findings, "checking", lambda: checked(found, without=("manifest",))) or ()
     try:
+        tell_summary(log, ending, evidence, findings)
         write_findings(folder.findings, findings)
     finally:
+        log.close()
         write_manifest(root, folder.manifest)
 
 
 def _write_artefact(folder: RunFolder, evidence: RunEvidence, ending: RunEnding) -> None:
-    write_artefact(folder.artefact(evidence.plan.mode), build_artefact(evidence, ending))
+    path, artefact = folder.artefact(evidence.plan.mode), build_artefact(evidence, ending)
+    write_artefact(path, artefact)
+    tell_artefact(current_log(), path.name, artefact, evidence)
 
 
 def _try(findings: list[Finding], doing: str, step: Callable[[], T]) -> T | None:

@@ -47,7 +47,7 @@ NOTHING = Ledger(planned=0, succeeded=0, failed=0, unreadable=0, missing=0, unex
 QUIET_MODES = frozenset({"plan", "dry-run"})
 """Modes in which nothing is compared."""
 
-_OF_THE_ORDER = ("kendall_tau", "kendall_tau_a", "ssr")
+OF_THE_ORDER = ("kendall_tau", "kendall_tau_a", "ssr")
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class VariantOutcome:
             return {}
         values = dict(self.alignment.values)
         if vacuous(METRICS["coverage"], self.alignment) is not None:
-            values |= {name: MetricValue(math.nan) for name in _OF_THE_ORDER}
+            values |= {name: MetricValue(math.nan) for name in OF_THE_ORDER}
         return values
 
     @property

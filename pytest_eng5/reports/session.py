@@ -64,6 +64,9 @@ def _why(outcome: VariantOutcome, verbose: bool) -> Iterator[str]:
     told = [verdict.message for verdict in outcome.verdicts if verdict.passed] if verbose else []
     for text in (*outcome.reasons, *told):
         yield f"{outcome.variant}: {text}"
+    if outcome.reasons:
+        logs = (RunFolder(run.root).log for run in outcome.runs)
+        yield from (f"{outcome.variant}: log: {log}" for log in logs if log.exists())
 
 
 def check_text(outcomes: Sequence[VariantOutcome]) -> list[str]:

@@ -19,6 +19,7 @@ from pytest_eng5.runner.handlers import HANDLER_MAP
 from pytest_eng5.runner.inventory import read_inputs
 from pytest_eng5.runner.resources import Finalise, Resources, open_resources
 from pytest_eng5.runner.settings import Environment, RunnerSettings, RunSpec
+from pytest_eng5.runner.telling import tell_not_performed
 
 __all__ = ["Campaign"]
 
@@ -129,6 +130,7 @@ class Campaign:
         finally:
             if claim is not None:
                 await asyncio.to_thread(claim.settle, ending)
+        tell_not_performed(spec, ending, self.session)
         return ending
 
     async def _bounded(self, spec: RunSpec) -> RunEnding:

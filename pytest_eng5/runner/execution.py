@@ -17,6 +17,7 @@ from pytest_eng5.runner.errors import LiveRunRefused, RunnerError
 from pytest_eng5.runner.inventory import Inventory
 from pytest_eng5.runner.resources import Resources
 from pytest_eng5.runner.settings import Environment, RunnerPaths, RunnerSettings, deadlines_for
+from pytest_eng5.runner.telling import begin_log, tell_ending, tell_uploaded
 from pytest_eng5.scenario import Variant
 from pytest_eng5.services import ContentClient, ProviderClient, ServiceError
 
@@ -56,6 +57,7 @@ async def perform_run(
     progress = _Progress(utc_now())
     plan = await asyncio.to_thread(compose_plan, settings, inventory)
     await asyncio.to_thread(write_plan, paths.run.plan, plan)
+    log = begin_log(settings, paths, plan)
     try:
         end = await _publish_and_capture(resources, settings, inventory, paths, plan, progress)
     except Eng5Error as error:
@@ -64,11 +66,17 @@ async def perform_run(
         end = End(EndReason.INTERRUPTED, "the session was interrupted")
     except Exception as error:
         end = End(EndReason.INFRASTRUCTURE, f"unexpected {type(error).__name__}: {error}")
+        log.error("runner_failed", detail=end.detail, exc_info=error)
     if progress.channel is not None:
         progress.channel.close()
     ending = progress.ending(end)
-    await asyncio.to_thread(resources.finalise, paths.run.root, ending)
-    return ending, progress.channel.account.cost_usd if progress.channel else 0.0
+    cost_usd = progress.channel.account.cost_usd if progress.channel else 0.0
+    tell_ending(log, ending, progress.channel, cost_usd)
+    try:
+        await asyncio.to_thread(resources.finalise, paths.run.root, ending)
+    finally:
+        log.close()
+    return ending, cost_usd
 
 
 async def _publish_and_capture(
@@ -85,6 +93,7 @@ async def _publish_and_capture(
     if variant.judge.provider == "mock":
         await _register_simulation(resources.http, environment, plan, variant)
     request = compose_request(plan, settings, storage, prompt_id).to_wire()
+    tell_uploaded(storage, prompt_id)
     await asyncio.to_thread(write_atomic, paths.run.request, request)
     essays = frozenset(essay.essay_id for essay in plan.essays)
     progress.channel = RunChannel(paths.run, plan.batch_uuid, essays, plan.planned_comparisons)

@@ -20,6 +20,7 @@ from pytest_eng5.runner.composition import compose_plan
 from pytest_eng5.runner.errors import InputError
 from pytest_eng5.runner.execution import perform_run
 from pytest_eng5.runner.inventory import Inventory
+from pytest_eng5.runner.logs import run_log, tell_plan
 from pytest_eng5.runner.planning import compose_snapshot
 from pytest_eng5.runner.resources import Resources, open_resources
 from pytest_eng5.runner.settings import RunnerPaths, RunnerSettings
@@ -80,6 +81,8 @@ class PlanHandler:
         """Write ``inventory.json``; 0 if a run could be started, 1 if not."""
         snapshot = compose_snapshot(settings, inventory)
         write_snapshot(paths.run.inventory, snapshot)
+        with run_log(settings, paths) as log:
+            tell_plan(log, snapshot)
         write_manifest(paths.run.root, paths.run.manifest)
         return 0 if snapshot.valid else 1
 
@@ -110,9 +113,12 @@ class DryRunHandler:
     def _write(self, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths) -> RunEnding:
         started = utc_now()
         require_essays(settings.spec.variant.mode, inventory)
-        write_plan(paths.run.plan, compose_plan(settings, inventory))
+        plan = compose_plan(settings, inventory)
+        write_plan(paths.run.plan, plan)
         ending = _nothing_published(started, "dry run: nothing was uploaded or published")
-        settings.finalise(paths.run.root, ending)
+        with run_log(settings, paths, plan) as log:
+            log.info("runner_request_skipped")
+            settings.finalise(paths.run.root, ending)
         return ending
 
 

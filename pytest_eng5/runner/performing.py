@@ -17,6 +17,7 @@ from pytest_eng5.runner.handlers import HANDLER_MAP
 from pytest_eng5.runner.resources import Finalise
 from pytest_eng5.runner.settings import OFFLINE, RunnerSettings
 from pytest_eng5.sessions import SessionIdentity, group_id, new_session, open_session_folder
+from pytest_eng5.telemetry import narrated
 
 __all__ = ["perform"]
 
@@ -39,7 +40,8 @@ def perform(prepared: Prepared, finalise: Finalise, report: Callable[[str], None
         return session
     try:
         backend = open_backend(prepared.flags, identity, session, report)
-        _campaign(prepared, backend, identity, session, finalise)
+        with narrated(report, detailed=prepared.flags.verbose):
+            _campaign(prepared, backend, identity, session, finalise)
     except KeyboardInterrupt:
         raise RunnerError("interrupted before any run was started", fix="start it again") from None
     finally:

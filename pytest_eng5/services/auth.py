@@ -28,6 +28,7 @@ from pytest_eng5.services.errors import (
     TokenNotYetValid,
     TokenUnreadable,
 )
+from pytest_eng5.telemetry import SECRETS, current_log
 
 __all__ = [
     "AdminAuth",
@@ -179,6 +180,7 @@ def _checked(given: str, source: TokenSource, now: datetime) -> AdminToken:
             where=source,
             fix="wait, get a token that is valid now, or set this machine's clock",
         )
+    SECRETS.add(given)
     return AdminToken(SecretStr(given), description)
 
 
@@ -209,6 +211,8 @@ def _minted(environ: Mapping[str, str], now: datetime) -> AdminToken:
             fix="give a token in HULEEDU_SERVICE_ACCOUNT_TOKEN or HULEEDU_ADMIN_TOKEN",
         )
     token = _signed(_minted_claims(now), key, algorithm)
+    SECRETS.add(token, key)
+    current_log().info("using_development_jwt_generation", subject=MINTED_SUBJECT)
     return AdminToken(SecretStr(token), describe(token, TokenSource.MINTED, now=now))
 
 

@@ -20,6 +20,7 @@ from pytest_eng5.services.errors import (
     Unreachable,
 )
 from pytest_eng5.services.wording import answer_text
+from pytest_eng5.telemetry import current_log
 
 __all__ = ["Answer", "Retry", "exchange", "send", "shown_url"]
 
@@ -122,6 +123,8 @@ async def _attempts(
             final = response.status_code < 500 or not repeatable
         if final or attempt >= retry.attempts:
             break
+        why = failure.what if failure is not None else f"status {response.status_code}"
+        current_log().counted("service_retried", "warning", service=service, attempt=attempt, why=why)
         await retry.sleep(retry.pause(attempt))
     if failure is not None:
         raise failure

@@ -48,7 +48,7 @@ class TestPlan:
         found = json.loads((shell.session / "command_line/plan/run-1/inventory.json").read_text())
         assert found["valid"] is True
         assert {path.name for path in shell.session.rglob("*") if path.is_file()} == {
-            *("inventory.json", "manifest.json", "summary.json", "command_line.plan.xml")
+            *("inventory.json", "log.jsonl", "manifest.json", "summary.json", "command_line.plan.xml")
         }
 
     def test_addresses_in_the_environment_are_not_used(self, shell: Any, folder: Folder) -> None:

@@ -95,8 +95,9 @@ def test_they_pass_without_a_socket_a_broker_or_a_pipeline(
         "junit/plan.all.xml",
         "junit/dry_run.all.xml",
         "plan/all/run-1/inventory.json",
-        "plan/all/run-1/manifest.json",
+        *(f"plan/all/run-1/{name}" for name in ("manifest.json", "log.jsonl")),
         *(f"dry_run/all/run-1/{name}" for name in ("plan.json", "findings.json", "manifest.json")),
+        "dry_run/all/run-1/log.jsonl",
         "dry_run/all/run-1/assessment_run.dry-run.json",
         "dry_run/all/run-1/schemas/assessment_run.schema.json",
     }

@@ -65,6 +65,7 @@ def test_pipeline_killed(live: Any) -> None:
     assert "pipeline ended" in text
     assert "pipeline.log" in text
     assert "last lines" in text
+    assert str(run / "log.jsonl") in session.output
     assert {value for key, value in session.outcomes().items() if key != "only::run"} == {"skipped"}
     assert_complete(run, "infrastructure")
     live.tree.assert_nothing_left()
@@ -93,6 +94,8 @@ def test_pytest_killed(live: Any, number: signal.Signals) -> None:
     assert session.code != 0
     live.tree.assert_nothing_left_running(6)
     assert 0 < len(callbacks(run)) < 6
+    logged = [json.loads(line)["event"] for line in (run / "log.jsonl").read_text().splitlines()]
+    assert "runner_request_published" in logged
     assert (run / "plan.json").exists()
     assert (run / "requests" / "els_cj_assessment_request.json").exists()
 

@@ -161,6 +161,25 @@ def test_manifest_lists_every_file_with_its_hash(run: Path) -> None:
     assert [entry["path"] for entry in manifest["files"]] == sorted(listed)
 
 
+def test_the_log_tells_this_run_alone_and_its_figures(run: Path, session: Any) -> None:
+    plan, found = json.loads((run / "plan.json").read_text()), lines(run / "log.jsonl")
+    assert {(line["batch_uuid"], line["correlation_id"], line["variant"]) for line in found} == {
+        (plan["batch_uuid"], plan["correlation_id"], plan["variant"])
+    }
+    assert {line["level"] for line in found} == {"info"}
+    assert (found[0]["event"], found[-1]["event"]) == ("runner_invocation", "run_summary")
+    [entry] = [
+        v for s in summary(session)["scenarios"] for v in s["variants"] if v["variant"] == run.parent.name
+    ]
+    assert found[-1]["kendall_tau"] == pytest.approx(entry["metrics"]["kendall_tau"]["value"], abs=1e-6)
+    assert found[-1]["succeeded"] == len(callbacks(run)) == 66
+
+
+def summary(session: Any) -> dict[str, Any]:
+    """``summary.json`` of the session."""
+    return dict(json.loads((session.folder / "summary.json").read_text()))
+
+
 def test_theta_is_what_choix_gets_from_the_raw_lines(run: Path) -> None:
     found = callbacks(run)
     essays = sorted(
