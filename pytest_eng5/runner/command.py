@@ -224,7 +224,8 @@ def _runs(flags: RunFlags, variant: Variant, mode: str) -> Iterator[tuple[RunSpe
     if mode != "plan":
         require_essays(mode, inventory)
     if mode not in OFFLINE_MODES:
-        require_inputs(changed, inventory, changed.assignment_id, _place(flags))
+        service = _service(flags) if mode == "execute" else CJService(None)
+        require_inputs(changed, inventory, changed.assignment_id, service)
         refuse_unreachable(changed, inventory)
     refused = [short for short in _short_of_comparisons(changed, inventory) if short.refused]
     if mode == "anchor-align-test" and refused:
@@ -234,7 +235,7 @@ def _runs(flags: RunFlags, variant: Variant, mode: str) -> Iterator[tuple[RunSpe
         yield RunSpec(changed, repeat, planned_mode=planned), inventory
 
 
-def _place(flags: RunFlags) -> CJService:
+def _service(flags: RunFlags) -> CJService:
     """Whose CJ service the runs ask: that of a pipeline of our own, unless another one is named."""
     if flags.no_kafka:
         return CJService(flags.cj_service_url)
