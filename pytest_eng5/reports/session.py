@@ -42,6 +42,8 @@ def session_text(session: Path, outcomes: Sequence[VariantOutcome], *, verbose: 
             lines += [*inventory_text(outcome.snapshot), ""]
         elif outcome.mode == "dry-run":
             lines += [*_stub(outcome), ""]
+        elif not outcome.judging:
+            lines += [*_left_alone(outcome), ""]
     judged = [outcome for outcome in outcomes if outcome.judging]
     lines += terminal_table(judged)
     for outcome in outcomes:
@@ -57,6 +59,14 @@ def _stub(outcome: VariantOutcome) -> Iterator[str]:
     yield f"  stub of the artefact: {folder.artefact(outcome.mode)}"
     yield f"  its schema: {folder.schema}"
     yield f"  anchors: {anchors}, students: {students}"
+
+
+def _left_alone(outcome: VariantOutcome) -> Iterator[str]:
+    """What became of runs whose end was not waited for."""
+    for run in outcome.runs:
+        if run.ending is not None:
+            yield f"{outcome.scenario} / {outcome.variant}: {run.ending.detail}; nothing was judged"
+            yield f"  batch {run.batch_uuid}, request and plan: {run.root}"
 
 
 def _why(outcome: VariantOutcome, verbose: bool) -> Iterator[str]:

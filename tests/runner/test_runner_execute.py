@@ -312,7 +312,7 @@ class TestLooking:
     def test_unknown(self, external: Environment, graded: Graded, perform: Perform) -> None:
         name = str(uuid4())
         done = perform(external, only(graded(assignment=name)))
-        self.refused(done, f"no instructions for assignment {name}", "create its instructions first")
+        self.refused(done, f"knows no assignment {name}", "POST /admin/v1/assessment-instructions")
 
     def test_no_anchors(
         self, external: Environment, admin: httpx.Client, graded: Graded, perform: Perform
