@@ -89,9 +89,7 @@ def _flag(help_: str, *names: str, **more: Any) -> Any:
 @app.command(name="run")
 def run_mode(
     context: typer.Context,
-    mode: Annotated[
-        str | None, _flag("plan, dry-run, execute or anchor-align-test; else the scenario's.")
-    ] = None,
+    mode: Annotated[str | None, _flag("plan, dry-run, execute, anchor-align-test.")] = None,
     scenario: Annotated[Path | None, _flag("A scenario file, instead of flags alone.")] = None,
     variant: Annotated[str | None, _flag("One variant of it; default all.")] = None,
     inputs: Annotated[Path | None, _flag("Folder with anchors/ and students/.")] = None,
@@ -105,7 +103,7 @@ def run_mode(
     rubric: Annotated[Path | None, _flag("Rubric of the judge.")] = None,
     max_comparisons: Annotated[int | None, _flag("Default: every pair once.", min=2)] = None,
     await_completion: Annotated[
-        bool, _flag("Wait in mode execute; others always do.", "--await-completion")
+        bool, _flag("In mode execute; others always do.", "--await-completion")
     ] = False,
     completion_timeout: Annotated[float | None, _flag("Seconds for a whole run.", min=1)] = None,
     llm_provider: Annotated[

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pytest_eng5.evidence import RunFolder, VariantFolder
 from pytest_eng5.reports.alignment_report import write_alignment_report
+from pytest_eng5.reports.grades import grade_lines
 from pytest_eng5.reports.inventory import inventory_text
 from pytest_eng5.reports.outcome import VariantOutcome
 from pytest_eng5.reports.summary import write_summary
@@ -46,6 +47,10 @@ def session_text(session: Path, outcomes: Sequence[VariantOutcome], *, verbose: 
             lines += [*_left_alone(outcome), ""]
     judged = [outcome for outcome in outcomes if outcome.judging]
     lines += terminal_table(judged)
+    for outcome in judged:
+        for run in outcome.runs if outcome.mode == "execute" else ():
+            told = grade_lines(run.root, every=verbose)
+            lines += [f"{outcome.variant} run-{run.repeat}: {line}" for line in told]
     for outcome in outcomes:
         if outcome.snapshot is None:
             lines += _why(outcome, verbose)

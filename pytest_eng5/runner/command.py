@@ -23,6 +23,10 @@ __all__ = ["MODES", "Prepared", "prepare"]
 
 MODES = ("plan", "dry-run", "execute", "anchor-align-test")
 _COMMAND_LINE = "command_line"
+_IN_VAIN = (
+    "the pipeline of this command ends with it, so that nothing will come of what is published\n"
+    "  fix: wait for it with --await-completion, or publish on a broker of your own with --kafka-bootstrap"
+)
 
 _EXECUTE_ONLY = (
     *("assignment_id", "course_id", "expected_grade_scale", "force_reupload", "cj_system_prompt"),
@@ -82,6 +86,12 @@ class Prepared:
             for spec, inventory in self.runs
             for short in _short_of_comparisons(spec.variant, inventory)
         ]
+        if (
+            self.mode == "execute"
+            and not self.flags.await_completion
+            and self.flags.broker_kind == "embedded"
+        ):
+            said += () if self.flags.no_kafka else (_IN_VAIN,)
         return tuple(dict.fromkeys(said))
 
     @property
