@@ -86,12 +86,9 @@ class Prepared:
             for spec, inventory in self.runs
             for short in _short_of_comparisons(spec.variant, inventory)
         ]
-        if (
-            self.mode == "execute"
-            and not self.flags.await_completion
-            and self.flags.broker_kind == "embedded"
-        ):
-            said += () if self.flags.no_kafka else (_IN_VAIN,)
+        left_alone = self.mode == "execute" and not (self.flags.await_completion or self.flags.no_kafka)
+        if left_alone and self.flags.pipeline_kind == "embedded":
+            said.append(_IN_VAIN)
         return tuple(dict.fromkeys(said))
 
     @property
