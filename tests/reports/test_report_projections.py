@@ -73,7 +73,7 @@ def bound(record: Any) -> Bind:
         scale: str = LEGACY,
         *,
         failures: int = 0,
-        metadata: Callable[[list[str]], Any] | None = None,
+        metadata: Metadata | None = None,
         **more: Any,
     ) -> Path:
         facts = {"assignment_id": "3f0b6c52-9d1e-4c7a-8a55-2e6f1d9b7c04", "grade_scale": scale}
