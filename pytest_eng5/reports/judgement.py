@@ -10,6 +10,7 @@ from pathlib import Path
 from pytest_eng5.checks import CHECKS, checks_for, summarise
 from pytest_eng5.evidence import EndReason, Finding, RunEnding, RunFolder
 from pytest_eng5.gates import Verdict
+from pytest_eng5.reports.grades import grade_lines
 from pytest_eng5.reports.inventory import inventory_text
 from pytest_eng5.reports.outcome import VariantOutcome
 
@@ -83,7 +84,7 @@ def judge_named(name: str, outcome: VariantOutcome, failure: str | None) -> Judg
     if name == RUN and not outcome.judging:
         return _quiet_run(outcome)
     if name == RUN:
-        return Judgement(_run(outcome, failure))
+        return Judgement(_run(outcome, failure), "eng5 grades", _grades(outcome))
     if name in CHECKS:
         return _check(name, outcome)
     if name == EXPECT:
@@ -100,6 +101,12 @@ def _run(outcome: VariantOutcome, failure: str | None) -> str | None:
             "  fix: the items completeness and events say what came instead; see also the pipeline's log"
         )
     return None
+
+
+def _grades(outcome: VariantOutcome) -> str:
+    if outcome.mode != "execute":
+        return ""
+    return "\n".join(line for run in outcome.runs for line in grade_lines(run.root))
 
 
 def _quiet_run(outcome: VariantOutcome) -> Judgement:
@@ -163,10 +170,13 @@ def outcome_properties(outcome: VariantOutcome, root: Path) -> Iterator[tuple[st
         return
     yield "run_dirs", ",".join(shown_below(run.root, root) for run in outcome.runs)
     yield "verdict", outcome.verdict.value
-    if outcome.essay_counts is not None and not outcome.judging:
+    if outcome.essay_counts is not None and (outcome.mode == "execute" or not outcome.judging):
         yield from zip(("anchors", "students"), outcome.essay_counts, strict=True)
     if plan is None:
         return
+    if plan.mode == "execute":
+        yield "assignment_id", plan.assignment_id or "none"
+        yield "grade_scale", plan.grade_scale or "none"
     yield "batch_uuid", ",".join(outcome.batch_uuids)
     yield "system_prompt_sha256", plan.system_prompt.checksum if plan.system_prompt else "default"
     yield "rubric_sha256", plan.rubric.checksum if plan.rubric else "default"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pytest_eng5.scenario.shortages import Shortage, comparison_shortages
 
-__all__ = ["Capacity", "Shortage", "comparison_shortages", "essay_shortages"]
+__all__ = ["REGISTER", "Capacity", "Shortage", "comparison_shortages", "essay_shortages"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Capacity:
 
 _ANCHORS = "put anchor essays into anchors/"
 _STUDENTS = "put the students' essays into students/"
-_REGISTER = "register the assignment's anchors: eng5 register-anchors"
+REGISTER = "register the assignment's anchors: eng5 register-anchors"
 
 
 def essay_shortages(mode: str, capacity: Capacity) -> tuple[Shortage, ...]:
@@ -65,6 +65,6 @@ def _essay_shortages(mode: str, capacity: Capacity) -> Iterator[Shortage]:
     if not capacity.students:
         yield Shortage("the inputs folder holds no students' essays", _STUDENTS)
     if not capacity.anchors and mode == "execute":
-        yield Shortage("the assignment has no anchors in the CJ service", _REGISTER)
+        yield Shortage("the assignment has no anchors in the CJ service", REGISTER)
     elif not capacity.anchors:
         yield Shortage("the inputs folder holds no anchors", _ANCHORS)

@@ -153,8 +153,9 @@ def _mode(mode: str, variant: Variant, capacity: Capacity, inventory: Inventory)
 def _judge(resolved: dict[str, Any]) -> dict[str, Any]:
     """The judge's settings that are set; the simulated judge's only where it judges."""
     judge = {key: value for key, value in resolved["judge"].items() if value is not None}
-    if judge.get("provider") != "mock":
-        judge.pop("mock", None)
+    mock = judge.pop("mock")
+    if judge.get("provider") == "mock":
+        judge["mock"] = {key: value for key, value in mock.items() if value is not None}
     return judge
 
 
@@ -180,11 +181,13 @@ def _thresholds(variant: Variant, inventory: Inventory) -> Iterator[PlannedThres
 
 
 def refuse_unreachable(variant: Variant, inventory: Inventory) -> None:
-    """Refuse thresholds that no data could satisfy, at their place in the file.
+    """Refuse thresholds that no data could satisfy, at their place in the file, where anchors are known.
 
     Raises:
         ScenarioError: One problem per such threshold.
     """
+    if not inventory.anchors:
+        return
     planned = zip(variant.thresholds, _thresholds(variant, inventory), strict=True)
     problems = [Problem(own.location, found.problem) for own, found in planned if found.problem]
     if problems:

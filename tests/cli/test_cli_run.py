@@ -152,7 +152,7 @@ def test_the_junit_file_is_that_of_pytest(shell: Any, name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--mode", "execute"), "mode execute is not supported yet"),
+        (("--mode", "execute"), "compares nothing for a single one"),
         (("--mode", "guess"), "unknown value 'guess'"),
         (("--max-comparisons", "1"), "--max-comparisons"),
         (("--llm-temperature", "3"), "--llm-temperature"),
