@@ -14,6 +14,8 @@ KINDS = [
     "metadata",
     "completeness",
     "schema",
+    "scoring",
+    "costs",
     "manifest",
     "kendall_tau",
     "direct_inversions",

@@ -30,7 +30,7 @@ def test_a_folder_without_kafka_is_an_error_of_the_run_that_names_it(project: An
     project.scenario()
     (project.root / "nothing").mkdir()
     result = project.subprocess("--eng5-kafka-home", "nothing")
-    result.assert_outcomes(errors=1, skipped=7)
+    result.assert_outcomes(errors=1, skipped=9)
     text = result.stdout.str()
     assert str(project.root / "nothing") in text
     assert "fix:" in text
