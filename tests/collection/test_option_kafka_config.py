@@ -85,4 +85,4 @@ def test_a_missing_secret_is_named_and_no_run_starts(project: Any) -> None:
 def test_collecting_needs_no_secret(project: Any) -> None:
     project.scenario()
     project.write("kafka.toml", 'bootstrap_servers = "${NOT_SET_EITHER}"')
-    assert len(project.collect("--eng5-kafka-config", "kafka.toml")) == 8
+    assert len(project.collect("--eng5-kafka-config", "kafka.toml")) == 10

@@ -38,4 +38,4 @@ def test_a_folder_without_kafka_is_an_error_of_the_run_that_names_it(project: An
 
 def test_a_folder_without_kafka_does_not_disturb_collection(project: Any) -> None:
     project.scenario()
-    assert len(project.collect("--eng5-kafka-home", "nothing")) == 8
+    assert len(project.collect("--eng5-kafka-home", "nothing")) == 10
