@@ -12,11 +12,10 @@ from typing import Any
 
 from pytest_eng5.checks.attribution import judge_asked_for
 from pytest_eng5.checks.drafting import about, finding
-from pytest_eng5.checks.manifest import load_document
 from pytest_eng5.checks.views import deliveries, distinct
 from pytest_eng5.checks.wording import plural
 from pytest_eng5.contracts import FLAT_RATES, LLMComparisonResultV1, flat_cost, list_price
-from pytest_eng5.evidence import CapturedEvent, Finding, RunEvidence, Severity
+from pytest_eng5.evidence import CapturedEvent, Finding, RunEvidence, Severity, open_document
 
 __all__ = ["check_costs", "list_cost"]
 
@@ -84,8 +83,8 @@ def check_totals(evidence: RunEvidence) -> Iterator[Finding]:
     An artefact that breaks its schema is left to check ``schema``.
     """
     path = evidence.folder.artefact(evidence.plan.mode)
-    document = load_document(path)
-    costs = document.get("costs") if isinstance(document, dict) else None
+    artefact = open_document(path)
+    costs = artefact.rest.get("costs") if artefact and isinstance(artefact.rest, dict) else None
     if not isinstance(costs, dict):
         return
     hint = "the artefact is derived, the event logs are the evidence: write the artefact again from the logs"

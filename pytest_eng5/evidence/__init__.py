@@ -29,6 +29,7 @@ from pytest_eng5.evidence.assignment import (
     read_assignment,
     write_assignment,
 )
+from pytest_eng5.evidence.document import ArtefactDocument, open_document, read_document
 from pytest_eng5.evidence.ending import EndReason, RunEnding
 from pytest_eng5.evidence.files import AppendOnlyLog, json_bytes, write_atomic, write_json
 from pytest_eng5.evidence.findings import Finding, FindingsFile, Severity, read_findings, write_findings
@@ -49,6 +50,7 @@ from pytest_eng5.evidence.reader import (
     RunEvidence,
     load_evidence,
     read_stream,
+    uncollected,
 )
 from pytest_eng5.evidence.records import (
     CapturedRecord,
@@ -71,6 +73,7 @@ from pytest_eng5.evidence.snapshot import (
 __all__ = [
     "AppendOnlyLog",
     "Artefact",
+    "ArtefactDocument",
     "ArtefactMetadata",
     "AssignedAnchor",
     "AssignmentContext",
@@ -120,13 +123,16 @@ __all__ = [
     "hash_files",
     "json_bytes",
     "load_evidence",
+    "open_document",
     "read_artefact",
     "read_assignment",
+    "read_document",
     "read_findings",
     "read_manifest",
     "read_plan",
     "read_snapshot",
     "read_stream",
+    "uncollected",
     "verify",
     "write_artefact",
     "write_assignment",
