@@ -44,6 +44,7 @@ from pytest_eng5.evidence.manifest import (
     write_manifest,
 )
 from pytest_eng5.evidence.plan import PlannedEssay, RunPlan, SourceText, read_plan, write_plan
+from pytest_eng5.evidence.prompts import read_prompts, write_prompts
 from pytest_eng5.evidence.reader import (
     CapturedEvent,
     RejectedRecord,
@@ -130,6 +131,7 @@ __all__ = [
     "read_findings",
     "read_manifest",
     "read_plan",
+    "read_prompts",
     "read_snapshot",
     "read_stream",
     "uncollected",
@@ -141,5 +143,6 @@ __all__ = [
     "write_json",
     "write_manifest",
     "write_plan",
+    "write_prompts",
     "write_snapshot",
 ]
