@@ -46,7 +46,11 @@ _METADATA: tuple[tuple[str, Severity, str], ...] = (
     ),
     ("META-UNKNOWN-ESSAY", "error", "Both essays of a callback belong to the run."),
     ("META-SAME-ESSAY", "error", "No essay is compared with itself."),
-    ("META-HASH-MISMATCH", "error", "One ordered pair has one prompt, hence one prompt hash."),
+    (
+        "META-HASH-MISMATCH",
+        "error",
+        "The hash is that of the stored prompt, which names the callback's essays; one pair, one hash.",
+    ),
     ("META-HASH-COLLISION", "error", "Different ordered pairs have different prompt hashes."),
     ("META-CORRELATION", "error", "Correlation ids are those of the request and of the comparison."),
     (
@@ -70,6 +74,18 @@ _COMPLETENESS: tuple[tuple[str, Severity, str], ...] = (
 )
 _SCHEMA: tuple[tuple[str, Severity, str], ...] = (
     ("SCHEMA-ARTEFACT", "error", "The artefact satisfies its JSON Schema and agrees with the event logs."),
+    ("SCHEMA-1.0", "error", "The artefact of an assignment satisfies schema 1.0 as well."),
+)
+_SCORING: tuple[tuple[str, Severity, str], ...] = (
+    ("SCORE-MISMATCH", "error", "Published scores are those that the captured comparisons give."),
+    ("SCORE-CENTRE", "error", "Published scores have mean 0 over all essays."),
+    ("RANK-MISMATCH", "error", "Ranks are 1 to n in the order of the scores."),
+    ("PROJECTION-MISMATCH", "error", "Grades and confidence are those that scores and anchors give."),
+)
+_COSTS: tuple[tuple[str, Severity, str], ...] = (
+    ("COST-MISMATCH", "error", "Reported costs are the flat rate of the tokens, totals are sums."),
+    ("COST-OVER-BUDGET", "error", "Neither the reported cost nor that at list prices exceeds the budget."),
+    ("COST-PRICE-UNKNOWN", "error", "Every model has a list price; without a budget it is an info."),
 )
 _MANIFEST: tuple[tuple[str, Severity, str], ...] = (
     ("MANIFEST-HASH", "error", "Every listed file has its SHA-256 and size."),
@@ -85,6 +101,8 @@ CODES: Mapping[str, CodeInfo] = {
         ("metadata", _METADATA),
         ("completeness", _COMPLETENESS),
         ("schema", _SCHEMA),
+        ("scoring", _SCORING),
+        ("costs", _COSTS),
         ("manifest", _MANIFEST),
     )
     for code, severity, rule in rows

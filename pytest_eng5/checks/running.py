@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from pytest_eng5.checks.completeness import check_completeness
+from pytest_eng5.checks.costs import check_costs
 from pytest_eng5.checks.events import check_events
 from pytest_eng5.checks.manifest import check_manifest
 from pytest_eng5.checks.metadata import check_metadata
 from pytest_eng5.checks.schema import check_schema
+from pytest_eng5.checks.scoring import check_scoring
 from pytest_eng5.errors import UsageError
-from pytest_eng5.evidence import Finding, RunEvidence
+from pytest_eng5.evidence import Finding, RunEvidence, uncollected
 
 __all__ = ["CHECKS", "Check", "UnknownCheckError", "checks_for", "run_checks"]
 
@@ -22,6 +24,8 @@ CHECKS: Mapping[str, Check] = {
     "metadata": check_metadata,
     "completeness": check_completeness,
     "schema": check_schema,
+    "scoring": check_scoring,
+    "costs": check_costs,
     "manifest": check_manifest,
 }
 """Every check by the name of its item, in the order of items."""
@@ -53,4 +57,5 @@ def run_checks(evidence: RunEvidence, names: Iterable[str] | None = None) -> tup
     unknown = [name for name in wanted if name not in CHECKS]
     if unknown:
         raise UnknownCheckError(f"unknown check {unknown[0]!r}", fix=f"known: {', '.join(CHECKS)}")
-    return tuple(found for name, check in CHECKS.items() if name in wanted for found in check(evidence))
+    with uncollected():
+        return tuple(found for name, check in CHECKS.items() if name in wanted for found in check(evidence))

@@ -10,38 +10,60 @@ from typing import Any
 from pytest_eng5.contracts import ANCHOR_PREFIX, ProcessingEvent, topic_name
 from pytest_eng5.evidence import CapturedEvent, RejectedRecord, RunEvidence
 
-__all__ = ["canonical", "content", "distinct", "in_order", "is_of_run", "milliseconds", "rejected_on"]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+__all__ = [
+    "canonical",
+    "content",
+    "deliveries",
+    "distinct",
+    "distinct_results",
+    "in_order",
+    "is_of_run",
+    "milliseconds",
+    "rejected_on",
+]
 
 
 def milliseconds(moment: datetime) -> float:
     """Milliseconds since the epoch; a date without offset is read as UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH).total_seconds() * 1000
+    return aware.timestamp() * 1000
 
 
 def in_order(events: Iterable[CapturedEvent]) -> list[CapturedEvent]:
     """Events by broker timestamp, then position: capture order between partitions is chance."""
-    return sorted(
-        events, key=lambda e: (e.record.timestamp_ms, e.record.topic, e.record.partition, e.record.offset)
-    )
+    return sorted(events, key=CapturedEvent.place)
 
 
 def distinct(evidence: RunEvidence) -> list[CapturedEvent]:
     """The earliest callback of every request id, in order: redeliveries count once (contract 1.4)."""
     first: dict[str, CapturedEvent] = {}
-    for event in in_order(evidence.comparisons):
+    for event in evidence.ordered_comparisons:
         first.setdefault(event.comparison.request_id, event)
+    return list(first.values())
+
+
+def deliveries(evidence: RunEvidence) -> list[list[CapturedEvent]]:
+    """All callbacks of every request id, in order."""
+    groups: dict[str, list[CapturedEvent]] = {}
+    for event in evidence.ordered_comparisons:
+        groups.setdefault(event.comparison.request_id, []).append(event)
+    return list(groups.values())
+
+
+def distinct_results(evidence: RunEvidence) -> list[CapturedEvent]:
+    """The earliest rich result of every content, in order."""
+    first: dict[str, CapturedEvent] = {}
+    for event in in_order(evidence.results):
+        first.setdefault(canonical(content(event)), event)
     return list(first.values())
 
 
 def content(event: CapturedEvent) -> Any:
     """The payload as it was on the wire, without the envelope that a relay makes anew."""
     try:
-        return json.loads(event.record.value or b"")["data"]
+        return json.loads(event.value())["data"]
     except (ValueError, RecursionError):
-        return event.record.value
+        return event.value()
 
 
 def canonical(value: Any) -> str:
@@ -50,9 +72,12 @@ def canonical(value: Any) -> str:
 
 
 def is_of_run(evidence: RunEvidence, essay_id: str) -> bool:
-    """Whether an essay is planned, or an anchor that an assignment brings along (contract 7.2)."""
-    assigned = evidence.plan.assignment_id is not None and essay_id.startswith(ANCHOR_PREFIX)
-    return assigned or essay_id in evidence.essays
+    """Whether an essay is planned, or an anchor that the assignment brings along (contract 7.2).
+
+    Where it was not recorded which anchors those are, every anchor's id passes.
+    """
+    bound, known = evidence.plan.assignment_id is not None, evidence.assignment is not None
+    return essay_id in evidence.essays or (bound and not known and essay_id.startswith(ANCHOR_PREFIX))
 
 
 def rejected_on(evidence: RunEvidence, event: ProcessingEvent) -> list[RejectedRecord]:

@@ -25,7 +25,7 @@ from pytest_eng5.contracts.comparisons import (
     Winner,
     wire_confidence,
 )
-from pytest_eng5.contracts.decode import PAYLOADS, decode_event, json_pointer, validation_reasons
+from pytest_eng5.contracts.decode import PAYLOADS, compact, decode_event, json_pointer, validation_reasons
 from pytest_eng5.contracts.envelope import EventEnvelope, TypedEnvelope
 from pytest_eng5.contracts.grades import (
     GRADE_ORDER,
@@ -47,6 +47,7 @@ from pytest_eng5.contracts.ids import (
     sanitize_identifier,
     wire_essay_id,
 )
+from pytest_eng5.contracts.prices import FLAT_RATES, LIST_PRICES, ModelPrice, flat_cost, list_price
 from pytest_eng5.contracts.provider import (
     LLMComparisonRequest,
     LLMProviderFailureV1,
@@ -86,9 +87,11 @@ __all__ = [
     "CAPTURED_EVENTS",
     "CJ_CONSUMER_GROUP",
     "ESSAY_ID_LIMIT",
+    "FLAT_RATES",
     "GRADE_ORDER",
     "GRADE_SCALES",
     "JSON_SUFFIX",
+    "LIST_PRICES",
     "PAYLOADS",
     "PIPELINE_EVENTS",
     "PLAIN_PREFIX",
@@ -114,6 +117,7 @@ __all__ = [
     "LLMQueuedResponse",
     "LLMRequestCompletedV1",
     "LLMRequestStartedV1",
+    "ModelPrice",
     "ProcessingEvent",
     "ProcessingStage",
     "ProcessingUpdate",
@@ -130,14 +134,17 @@ __all__ = [
     "Winner",
     "WireDatetime",
     "WireModel",
+    "compact",
     "decode_event",
     "event_schemas",
+    "flat_cost",
     "generate_essay_id",
     "grade_from_stem",
     "grade_rank",
     "hashed_text",
     "json_pointer",
     "known_grades",
+    "list_price",
     "make_anchor_key",
     "prompt_sha256",
     "sanitize_identifier",

@@ -29,6 +29,7 @@ from pytest_eng5.evidence.assignment import (
     read_assignment,
     write_assignment,
 )
+from pytest_eng5.evidence.document import ArtefactDocument, open_document, read_document
 from pytest_eng5.evidence.ending import EndReason, RunEnding
 from pytest_eng5.evidence.files import AppendOnlyLog, json_bytes, write_atomic, write_json
 from pytest_eng5.evidence.findings import Finding, FindingsFile, Severity, read_findings, write_findings
@@ -43,12 +44,14 @@ from pytest_eng5.evidence.manifest import (
     write_manifest,
 )
 from pytest_eng5.evidence.plan import PlannedEssay, RunPlan, SourceText, read_plan, write_plan
+from pytest_eng5.evidence.prompts import read_prompts, write_prompts
 from pytest_eng5.evidence.reader import (
     CapturedEvent,
     RejectedRecord,
     RunEvidence,
     load_evidence,
     read_stream,
+    uncollected,
 )
 from pytest_eng5.evidence.records import (
     CapturedRecord,
@@ -71,6 +74,7 @@ from pytest_eng5.evidence.snapshot import (
 __all__ = [
     "AppendOnlyLog",
     "Artefact",
+    "ArtefactDocument",
     "ArtefactMetadata",
     "AssignedAnchor",
     "AssignmentContext",
@@ -120,13 +124,17 @@ __all__ = [
     "hash_files",
     "json_bytes",
     "load_evidence",
+    "open_document",
     "read_artefact",
     "read_assignment",
+    "read_document",
     "read_findings",
     "read_manifest",
     "read_plan",
+    "read_prompts",
     "read_snapshot",
     "read_stream",
+    "uncollected",
     "verify",
     "write_artefact",
     "write_assignment",
@@ -135,5 +143,6 @@ __all__ = [
     "write_json",
     "write_manifest",
     "write_plan",
+    "write_prompts",
     "write_snapshot",
 ]

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pytest_eng5.evidence.document import open_document
 from pytest_eng5.evidence.ending import RunEnding
 from pytest_eng5.evidence.files import json_bytes, write_atomic
 from pytest_eng5.evidence.manifest import ManifestEntry
@@ -38,13 +39,14 @@ __all__ = [
     "artefact_json_schema",
     "checksum_of",
     "read_artefact",
+    "read_ending",
     "states_its_checksum",
     "write_artefact",
 ]
 
 SCHEMA_ID = "https://pytest-eng5.invalid/schemas/assessment_run-1.1.json"
 _HEX64 = r"^[0-9a-f]{64}$"
-_BLANKS = ("", "0" * 64)
+CHECKSUM_BLANKS = ("", "0" * 64)
 """What stood in for the checksum while it was computed: ours, and the old stub writer's (contract 10.7)."""
 _UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
@@ -266,7 +268,7 @@ def states_its_checksum(document: Mapping[str, Any]) -> bool:
     """
     stored = document["validation"].get("artefact_checksum")
     try:
-        return bool(stored) and any(stored == checksum_of(document, blank) for blank in _BLANKS)
+        return bool(stored) and any(stored == checksum_of(document, blank) for blank in CHECKSUM_BLANKS)
     except (ValueError, TypeError, RecursionError):
         return False
 
@@ -277,6 +279,20 @@ def write_artefact(path: Path, artefact: Artefact) -> dict[str, Any]:
     document["validation"]["artefact_checksum"] = checksum_of(document)
     write_atomic(path, json_bytes(document))
     return document
+
+
+def read_ending(path: Path) -> RunEnding:
+    """How the run of an artefact ended; of a large one only the last part is looked at.
+
+    Raises:
+        EvidenceError: The file is missing, damaged, or of another version.
+    """
+    document = open_document(path)
+    try:
+        status = document.rest["validation"]["runner_status"] if document else None
+        return RunnerStatus.model_validate_json(json_bytes(status)).ending
+    except (KeyError, TypeError, ValueError):
+        return read_artefact(path).validation.runner_status.ending
 
 
 def read_artefact(path: Path) -> Artefact:

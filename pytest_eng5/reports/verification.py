@@ -16,7 +16,6 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from referencing.exceptions import Unresolvable
 
-from pytest_eng5.checks.manifest import load_document
 from pytest_eng5.checks.schema import breaches, validator
 from pytest_eng5.errors import UsageError
 from pytest_eng5.evidence import (
@@ -24,7 +23,9 @@ from pytest_eng5.evidence import (
     Manifest,
     ManifestProblem,
     RunFolder,
+    artefact_1_0_json_schema,
     artefact_json_schema,
+    read_document,
     read_manifest,
     verify,
 )
@@ -33,7 +34,10 @@ from pytest_eng5.evidence.artefact import states_its_checksum
 __all__ = ["PACKAGE_SCHEMAS", "Verified", "verify_recorded", "verify_run"]
 
 Schema = Mapping[str, Any]
-PACKAGE_SCHEMAS: Mapping[str, Schema] = {"1.1": artefact_json_schema()}
+PACKAGE_SCHEMAS: Mapping[str, Schema] = {
+    "1.0": artefact_1_0_json_schema(),
+    "1.1": artefact_json_schema(),
+}
 """Schemas of artefacts by the first two parts of their version."""
 
 _MARKS = ("manifest.json", "plan.json", "inventory.json")
@@ -115,7 +119,7 @@ def _artefacts(
     paths: Iterable[Path], manifest: Manifest | None, schemas: Mapping[str, Schema]
 ) -> Iterator[ManifestProblem]:
     for path in paths:
-        document = load_document(path)
+        document = read_document(path)
         if not isinstance(document, dict) or not isinstance(document.get("validation"), dict):
             yield ManifestProblem(kind="schema", path=path.name, detail="is no JSON document of an artefact")
             continue
@@ -167,7 +171,7 @@ def _broken(artefact: str, schema: str, pointer: str, what: str) -> ManifestProb
 
 def _against(document: Schema, root: Path, schemas: Mapping[str, Schema]) -> dict[str, Any]:
     """Schemas by name; one that stands beside the artefact as it is in this package is taken once."""
-    beside = {f"schemas/{path.name}": load_document(path) for path in _schema_files(root)}
+    beside = {f"schemas/{path.name}": read_document(path) for path in _schema_files(root)}
     ours = {f"schema {version}": schemas[version] for version in _versions(document) if version in schemas}
     found: dict[str, Any] = {}
     for name, schema in (*beside.items(), *ours.items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,6 +23,7 @@ from pytest_eng5.runner.composition import (
 )
 from pytest_eng5.runner.errors import LiveRunRefused, RunnerError, reason_of
 from pytest_eng5.runner.inventory import Inventory
+from pytest_eng5.runner.prompts import keep_prompts
 from pytest_eng5.runner.provisioning import provide_assignment, provision_of
 from pytest_eng5.runner.resources import Resources
 from pytest_eng5.runner.settings import Environment, RunnerPaths, RunnerSettings, deadlines_for
@@ -31,6 +33,7 @@ from pytest_eng5.services import ContentClient, ProviderClient, ServiceError, Up
 
 __all__ = ["perform_run"]
 
+_log = logging.getLogger(__name__)
 UPLOAD_CACHE = "content_upload_cache.json"
 
 
@@ -80,6 +83,8 @@ async def perform_run(
         log.error("runner_failed", detail=end.detail, exc_info=error)
     if progress.channel is not None:
         progress.channel.close()
+        if not end.reason.is_infrastructure:
+            await _keep_prompts(resources.http, settings.environment, paths)
     ending = progress.ending(end)
     cost_usd = progress.channel.account.cost_usd if progress.channel else 0.0
     tell_ending(log, ending, progress.channel, cost_usd)
@@ -88,6 +93,14 @@ async def perform_run(
     finally:
         log.close()
     return ending, cost_usd
+
+
+async def _keep_prompts(http: httpx.AsyncClient, environment: Environment, paths: RunnerPaths) -> None:
+    """Keep the rendered prompts; whatever happens, the run is finished without them."""
+    try:
+        await keep_prompts(http, environment.content_url, paths.run)
+    except (Eng5Error, OSError, asyncio.CancelledError) as error:
+        _log.warning("prompts not kept: %s", error)
 
 
 async def _publish_and_capture(

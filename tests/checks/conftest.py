@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import choix
 import pytest
 
 from pytest_eng5.contracts import ProcessingEvent, topic_name
@@ -40,7 +42,10 @@ from pytest_eng5.evidence import (
 START = datetime(2026, 3, 1, 9, 0, 0, tzinfo=UTC)
 BATCH = "b3a1f7de-0c54-4d0a-8a0f-6a1f0f7d2c10"
 CORRELATION = "0d8f7a54-64f0-4b2f-8d2e-3d6a4c6f9d01"
-MODEL = "gpt-5.1"
+MODEL = "gpt-5-mini-2025-08-07"
+NO_TOKENS = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+UNSCORED, UNRANKED = -999.0, -1
+"""Stand in a rich result for the score and rank that the comparisons give."""
 STREAMS = {
     "comparisons": ProcessingEvent.LLM_COMPARISON_RESULT,
     "assessment_results": ProcessingEvent.ASSESSMENT_RESULT_PUBLISHED,
@@ -71,14 +76,26 @@ def round_robin(n: int) -> Iterator[list[tuple[int, int]]]:
         ring = [ring[0], ring[-1], *ring[1:-1]]
 
 
+@cache
+def scores(essays: tuple[str, ...], games: tuple[tuple[str, str], ...]) -> dict[str, float]:
+    """Scores by essay from (winner, loser), as the service computes them (contract 8.1)."""
+    place = {essay: index for index, essay in enumerate(essays)}
+    theta = choix.ilsr_pairwise(len(essays), [(place[won], place[lost]) for won, lost in games], alpha=0.01)
+    return dict(zip(essays, (theta - theta.mean()).tolist(), strict=True))
+
+
 @dataclass
 class Message:
-    """One record: the envelope as an object, and where and when it lies."""
+    """One record: the envelope as an object, and where and when it lies.
+
+    ``pair`` are the essays that the service asked about, whatever the callback says.
+    """
 
     value: Any
     second: float
     partition: int = 0
     offset: int = 0
+    pair: tuple[str, ...] = ()
 
     @property
     def data(self) -> Any:
@@ -92,7 +109,15 @@ class Message:
         """A redelivery: the relay makes a new envelope around the same payload."""
         value = copy.deepcopy(self.value)
         value["event_id"] = identifier("again", value["event_id"])
-        return Message(value, **{"second": self.second, "partition": self.partition, "offset": 1000} | moved)
+        place = {"second": self.second, "partition": self.partition, "offset": 1000}
+        return Message(value, **place | moved, pair=self.pair)
+
+    @property
+    def game(self) -> tuple[str, str] | None:
+        """Winner and loser."""
+        first, second = self.pair
+        won = self.data["winner"]
+        return None if won is None else (first, second) if won == "Essay A" else (second, first)
 
 
 def callback(sequence: int, a: int, b: int, winner: str = "Essay A", second: float | None = None) -> Message:
@@ -138,7 +163,8 @@ def callback(sequence: int, a: int, b: int, winner: str = "Essay A", second: flo
         "metadata": None,
         "data": data,
     }
-    return Message(value, at + 0.001, partition=sequence % 3, offset=sequence // 3)
+    pair = (essay_id(a), essay_id(b))
+    return Message(value, at + 0.001, partition=sequence % 3, offset=sequence // 3, pair=pair)
 
 
 def fail(message: Message, *, processed: bool = True) -> Message:
@@ -155,7 +181,7 @@ def fail(message: Message, *, processed: bool = True) -> Message:
     message.data.update(
         winner=None, justification=None, confidence=None, error_detail=error, provider="openai"
     )
-    message.data.update(model="unknown", response_time_ms=0, cost_estimate=0.0)
+    message.data.update(model="unknown", response_time_ms=0, cost_estimate=0.0, token_usage=NO_TOKENS)
     if not processed:
         for key in ("resolved_provider", "resolved_model", "queue_processing_mode"):
             message.metadata.pop(key, None)
@@ -191,8 +217,8 @@ def rich_result(n: int, second: float) -> Message:
             "letter_grade": "U",
             "confidence_score": 0.0,
             "confidence_label": "LOW",
-            "bt_score": float(n - index),
-            "rank": index + 1,
+            "bt_score": UNSCORED,
+            "rank": UNRANKED,
             "is_anchor": False,
         }
         for index in range(n)
@@ -219,7 +245,10 @@ def failed_event(reason: dict[str, Any], second: float, job: str = "151") -> Mes
 
 @dataclass
 class Recorded:
-    """A run in memory; :meth:`write` records it in a folder, :meth:`load` reads it back."""
+    """A run in memory; :meth:`write` records it in a folder, :meth:`load` reads it back.
+
+    ``assigned`` are essays that the service adds to those of the plan.
+    """
 
     n: int
     root: Path
@@ -232,6 +261,7 @@ class Recorded:
     rejected: list[tuple[CapturedRecord, Rejection]] = field(default_factory=list)
     ending: dict[str, Any] | None = field(default_factory=dict)
     with_request: bool = True
+    assigned: tuple[str, ...] = ()
 
     @property
     def folder(self) -> RunFolder:
@@ -239,7 +269,7 @@ class Recorded:
 
     @property
     def artefact(self) -> Path:
-        return self.folder.artefact("anchor-align-test")
+        return self.folder.artefact(self.plan["mode"])
 
     def messages(self, kind: str) -> list[Message]:
         found: list[Message] = getattr(self, kind)
@@ -270,7 +300,26 @@ class Recorded:
             value=json.dumps(message.value).encode() if value is None else value,
         )
 
+    def score(self) -> None:
+        """Fill in the scores and ranks that the service would publish after these comparisons."""
+        rows = [row for message in self.assessment_results for row in message.data["essay_results"]]
+        if all(row["bt_score"] != UNSCORED and row["rank"] != UNRANKED for row in rows):
+            return
+        first: dict[str, Message] = {}
+        for message in self.comparisons:
+            first.setdefault(message.data["request_id"], message)
+        games = tuple(message.game for message in first.values() if message.game is not None)
+        essays = (*(essay["essay_id"] for essay in self.plan["essays"]), *self.assigned)
+        theta = scores(essays, games) if games else dict.fromkeys(essays, 0.0)
+        ranks = {essay: k for k, essay in enumerate(sorted(essays, key=lambda e: -theta[e]), start=1)}
+        for row in rows:
+            if row["bt_score"] == UNSCORED:
+                row["bt_score"] = theta.get(row["essay_id"], 0.0)
+            if row["rank"] == UNRANKED:
+                row["rank"] = ranks.get(row["essay_id"], len(ranks) + 1)
+
     def write(self) -> None:
+        self.score()
         folder = self.folder
         write_plan(folder.plan, RunPlan.model_validate(self.plan))
         if self.with_request:
@@ -326,7 +375,7 @@ class Recorded:
             "metadata": {"max_comparisons": self.plan["planned_comparisons"]},
         }
 
-    def _ending(self) -> RunEnding:
+    def made_ending(self) -> RunEnding:
         facts = {
             "reason": EndReason.COMPLETED,
             "detail": "completed and drained",
@@ -340,12 +389,24 @@ class Recorded:
         distinct = {m.data["request_id"]: m for m in reversed(self.comparisons)}
         rows = [_row(k, m) for k, m in enumerate(reversed(distinct.values()), start=1)]
         made = Counter(e for row in rows for e in (row.get("essay_a_id"), row.get("essay_b_id")) if e)
+        tokens: dict[tuple[str, str], tuple[int, int, float]] = {}
+        for message in distinct.values():
+            usage, judge = message.data["token_usage"], (message.data["provider"], message.data["model"])
+            added = (usage["prompt_tokens"], usage["completion_tokens"], message.data["cost_estimate"])
+            counted = tokens.get(judge, (0, 0, 0.0))
+            tokens[judge] = (counted[0] + added[0], counted[1] + added[1], counted[2] + added[2])
+        judged = [
+            dict(
+                zip(("provider", "model", "prompt_tokens", "completion_tokens", "usd"), (*k, *v), strict=True)
+            )
+            for k, v in tokens.items()
+        ]
         metadata = {
             key: self.plan[key]
             for key in ("scenario", "variant", "repeat", "batch_uuid", "correlation_id", "runner_version")
         }
         more = {"course_code": "ENG5", "language": "en", "provider": "openai", "generated_at": stamp(20)}
-        ending = self._ending()
+        ending = self.made_ending()
         observed = {"llm_comparisons": len(rows), "assessment_results": 1, "completions": 1}
         status = {
             "partial_data": ending.partial,
@@ -376,7 +437,7 @@ class Recorded:
                 },
                 "llm_comparisons": rows,
                 "bt_summary": summary,
-                "costs": {"total_usd": 0.0},
+                "costs": {"total_usd": sum(v[2] for v in tokens.values()), "token_counts": judged},
                 "validation": {"artefact_checksum": "", "runner_status": status},
             }
         )
@@ -400,8 +461,8 @@ def _row(sequence: int, message: Message) -> dict[str, Any]:
         "loser_id": None if not won else b if won == "Essay A" else a,
         "provider": data["provider"],
         "model": data["model"],
-        "tokens_prompt": 2110,
-        "tokens_completion": 38,
+        "tokens_prompt": data["token_usage"]["prompt_tokens"],
+        "tokens_completion": data["token_usage"]["completion_tokens"],
         "cost_usd": data["cost_estimate"],
         "started_at": stamp(3),
         "completed_at": stamp(5),

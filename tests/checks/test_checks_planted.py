@@ -77,6 +77,52 @@ def stale_payload(run: Any, make: Any) -> None:
     run.comparisons[7].data.update(requested_at=make.stamp(-300), completed_at=make.stamp(-299))
 
 
+def scored(essay: int, **changes: Any) -> Alter:
+    """Publish something else about one essay than the comparisons give."""
+
+    def alter(run: Any, make: Any) -> None:
+        run.score()
+        run.assessment_results[0].data["essay_results"][essay].update(changes)
+
+    return alter
+
+
+def shifted(by: float, factor: float = 1.0) -> Alter:
+    def alter(run: Any, make: Any) -> None:
+        run.score()
+        for row in run.assessment_results[0].data["essay_results"]:
+            row["bt_score"] = factor * row["bt_score"] + by
+
+    return alter
+
+
+def reranked(order: list[int]) -> Alter:
+    def alter(run: Any, make: Any) -> None:
+        run.score()
+        rows = run.assessment_results[0].data["essay_results"]
+        for row, rank in zip(rows, order, strict=True):
+            row["rank"] = rank
+
+    return alter
+
+
+def tokens(**changes: int) -> Alter:
+    return lambda run, make: run.comparisons[7].data["token_usage"].update(changes)
+
+
+def judged_by(model: str, budget: float | None) -> Alter:
+    """The whole run by another model, as asked for."""
+
+    def alter(run: Any, make: Any) -> None:
+        run.plan.update(model=model, budget_usd=budget)
+        run.overrides["model_override"] = model
+        run.assessment_results[0].data["model_used"] = model
+        for message in run.comparisons:
+            message.data["model"] = message.metadata["resolved_model"] = model
+
+    return alter
+
+
 def failing(count: int) -> Alter:
     def alter(run: Any, make: Any) -> None:
         for message in run.comparisons[:count]:
@@ -210,6 +256,23 @@ PLANTED: list[tuple[str, str, Alter]] = [
     ("PARTIAL-DATA", "idle", lambda run, make: run.ending.update(reason="idle_deadline", detail="1 missing")),
     ("PARTIAL-DATA", "interrupted", lambda run, make: run.ending.update(reason="interrupted", detail="^C")),
     ("SUCCESS-RATE", "11 of 15", failing(4)),
+    ("SCORE-MISMATCH", "one score", scored(2, bt_score=1.5)),
+    ("SCORE-MISMATCH", "one score, a little", shifted(0.0, 1 + 1e-5)),
+    ("SCORE-MISMATCH", "all twice as far apart", shifted(0.0, 2.0)),
+    ("SCORE-MISMATCH", "all reversed", shifted(0.0, -1.0)),
+    ("SCORE-CENTRE", "all shifted", shifted(1.0)),
+    ("SCORE-CENTRE", "all shifted a little", shifted(-1e-4)),
+    ("RANK-MISMATCH", "two swapped", reranked([1, 3, 2, 4, 5, 6])),
+    ("RANK-MISMATCH", "one given twice", reranked([1, 2, 3, 4, 5, 5])),
+    ("RANK-MISMATCH", "from 0 shifted by one", reranked([2, 3, 4, 5, 6, 7])),
+    ("RANK-MISMATCH", "upside down", reranked([6, 5, 4, 3, 2, 1])),
+    ("COST-MISMATCH", "twice the flat rate", set_data("cost_estimate", 0.06444)),
+    ("COST-MISMATCH", "nothing", set_data("cost_estimate", 0.0)),
+    ("COST-MISMATCH", "a little more", set_data("cost_estimate", 0.03223)),
+    ("COST-MISMATCH", "total is no sum", tokens(total_tokens=2149)),
+    ("COST-MISMATCH", "tokens of the prompt gone", tokens(prompt_tokens=0)),
+    ("COST-OVER-BUDGET", "reported", lambda run, make: run.plan.update(budget_usd=0.48)),
+    ("COST-PRICE-UNKNOWN", "with a budget", judged_by("gpt-5.1", 10.0)),
 ]
 
 
@@ -272,6 +335,9 @@ FILES: list[tuple[str, str, Callable[[Any], object]]] = [
         "observed",
         edit(lambda d: d["validation"]["runner_status"]["observed_events"].update(llm_comparisons=16)),
     ),
+    ("COST-MISMATCH", "another total", edit(lambda d: d["costs"].update(total_usd=0.5))),
+    ("COST-MISMATCH", "other tokens", edit(lambda d: d["costs"]["token_counts"][0].update(prompt_tokens=1))),
+    ("COST-MISMATCH", "judge left out", edit(lambda d: d["costs"]["token_counts"].clear())),
     ("SCHEMA-ARTEFACT", "number as text", edit(lambda d: d["llm_comparisons"][2].update(sequence="3"))),
     ("SCHEMA-ARTEFACT", "date that is none", edit(lambda d: d["metadata"].update(generated_at="1700000000"))),
 ]
@@ -306,6 +372,7 @@ def test_a_file_altered_after_the_run_is_the_only_error(
 
 
 def test_every_code_is_planted() -> None:
-    """Warnings and the artefact's own checksum have tests of their own."""
+    """Warnings, the artefact's own checksum and what only mode execute has are tested elsewhere."""
     planted = {code for code, *_ in (*PLANTED, *FILES)}
-    assert planted | {"EVENT-DUPLICATE", "EVENT-LATE", "EVENT-CLOCK", "ARTEFACT-CHECKSUM"} == set(CODES)
+    elsewhere = {"EVENT-DUPLICATE", "EVENT-LATE", "EVENT-CLOCK", "ARTEFACT-CHECKSUM"}
+    assert planted | elsewhere | {"SCHEMA-1.0", "PROJECTION-MISMATCH"} == set(CODES)

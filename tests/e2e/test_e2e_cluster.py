@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 ESSAYS, COMPARISONS = 6, 15  # five waves of three, each as slow as the judge
 JUDGE = "{provider: mock, model: simulated-judge, mock: {discrimination: 12, seed: 7, latency_ms: 600}}"
-CHECKS = {"run", "events", "metadata", "completeness", "schema", "manifest"}
+CHECKS = {"run", "events", "metadata", "completeness", "schema", "scoring", "costs", "manifest"}
 OUTAGE = 5.0
 
 
