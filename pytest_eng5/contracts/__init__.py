@@ -27,6 +27,18 @@ from pytest_eng5.contracts.comparisons import (
 )
 from pytest_eng5.contracts.decode import PAYLOADS, decode_event, json_pointer, validation_reasons
 from pytest_eng5.contracts.envelope import EventEnvelope, TypedEnvelope
+from pytest_eng5.contracts.faults import (
+    FAULT_ACTIONS,
+    FAULT_TOPICS,
+    ActionRule,
+    Fault,
+    FaultAction,
+    FaultCount,
+    FaultCounts,
+    FaultPlan,
+    FaultTopic,
+    fault_problems,
+)
 from pytest_eng5.contracts.grades import (
     GRADE_ORDER,
     GRADE_SCALES,
@@ -83,6 +95,8 @@ __all__ = [
     "ANCHOR_PREFIX",
     "CAPTURED_EVENTS",
     "ESSAY_ID_LIMIT",
+    "FAULT_ACTIONS",
+    "FAULT_TOPICS",
     "GRADE_ORDER",
     "GRADE_SCALES",
     "JSON_SUFFIX",
@@ -90,6 +104,7 @@ __all__ = [
     "PIPELINE_EVENTS",
     "PROMPT_HASH",
     "STUDENT_PREFIX",
+    "ActionRule",
     "AssessmentResultV1",
     "BaseEventData",
     "BatchStatus",
@@ -102,6 +117,12 @@ __all__ = [
     "EssayProcessingInputRefV1",
     "EssayResultV1",
     "EventEnvelope",
+    "Fault",
+    "FaultAction",
+    "FaultCount",
+    "FaultCounts",
+    "FaultPlan",
+    "FaultTopic",
     "GradeScale",
     "LLMComparisonRequest",
     "LLMComparisonResultV1",
@@ -128,6 +149,7 @@ __all__ = [
     "WireModel",
     "decode_event",
     "event_schemas",
+    "fault_problems",
     "generate_essay_id",
     "grade_from_stem",
     "grade_rank",
