@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_eng5.scenario.anchors import ANCHOR_FOLDER, Anchor, read_anchors
 from pytest_eng5.scenario.errors import AnchorError, Location, OverrideError, Problem, ScenarioError
 from pytest_eng5.scenario.essays import EssayFiles, decode_essay, list_essays, read_essay
+from pytest_eng5.scenario.faults import PlannedFault
 from pytest_eng5.scenario.json_schema import scenario_json_schema
 from pytest_eng5.scenario.loading import load_scenario
 from pytest_eng5.scenario.students import STUDENT_FOLDER, Student, read_students
@@ -21,6 +22,7 @@ __all__ = [
     "Location",
     "MockJudge",
     "OverrideError",
+    "PlannedFault",
     "Problem",
     "Scenario",
     "ScenarioError",

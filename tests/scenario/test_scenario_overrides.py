@@ -174,7 +174,7 @@ def test_missing_inputs_can_be_given(workspace: Any) -> None:
         ("judge={model: a, model: b}", "the key 'model' is already set", "remove one of the two"),
         ("judge.model=!!int 3", "the tag tag:yaml.org,2002:int is not allowed", "remove it"),
         ("mode=execute", "mode: execute is not supported yet", "use mode: anchor-align-test"),
-        ("faults=[1]", "faults is not supported yet", "remove it"),
+        ("faults=[1]", "faults.item 1: expected a mapping (key: value), got 1", None),
         ("variants.baseline.mode=execute", "mode: execute is not supported yet", "use mode"),
         ("inputs=", "the key 'inputs' is missing", "write 'inputs: folder'"),
         ("inputs=role_model", "the inputs folder role_model does not exist", "did you mean role_models?"),
