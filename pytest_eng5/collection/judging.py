@@ -40,6 +40,7 @@ def judge_item(item: ScenarioItem, outcome: VariantOutcome, pipeline_failure: st
 def _judge_run(outcome: VariantOutcome, pipeline_failure: str | None) -> None:
     if pipeline_failure is not None:
         raise CheckFailed(f"PIPELINE-FAILED {pipeline_failure}")
+    _require_fired(outcome)
     if not outcome.ledger.succeeded and outcome.expected_codes is None:
         raise CheckFailed(
             f"FAIL run: no comparison succeeded, {outcome.ledger.planned} were planned\n"
@@ -72,7 +73,15 @@ def _judge_check(item: ScenarioItem, outcome: VariantOutcome) -> None:
         raise CheckFailed("\n".join([*summarise(wrong), *list(hints)[:3]]))
 
 
+def _require_fired(outcome: VariantOutcome) -> None:
+    """A negative test whose fault never fired proves nothing, whatever was found."""
+    if outcome.unfired:
+        hint = "  fix: correct the fault's topic, selector or field; the pipeline published nothing it hits"
+        raise CheckFailed("\n".join([*(f"FAIL faults: {text}" for text in outcome.unfired), hint]))
+
+
 def _judge_expectation(outcome: VariantOutcome) -> None:
+    _require_fired(outcome)
     expected, found = outcome.expected_codes or frozenset(), outcome.error_codes
     if found == expected:
         return

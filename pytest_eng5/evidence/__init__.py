@@ -20,6 +20,7 @@ from pytest_eng5.evidence.artefact import (
     write_artefact,
 )
 from pytest_eng5.evidence.ending import EndReason, RunEnding
+from pytest_eng5.evidence.faults import FaultRecord, FaultsFile, read_faults, write_faults
 from pytest_eng5.evidence.files import AppendOnlyLog, json_bytes, write_atomic, write_json
 from pytest_eng5.evidence.findings import Finding, FindingsFile, Severity, read_findings, write_findings
 from pytest_eng5.evidence.layout import RunFolder, Stream, VariantFolder
@@ -71,6 +72,8 @@ __all__ = [
     "EndReason",
     "EssayInput",
     "EvidenceError",
+    "FaultRecord",
+    "FaultsFile",
     "Finding",
     "FindingsFile",
     "Inputs",
@@ -105,6 +108,7 @@ __all__ = [
     "json_bytes",
     "load_evidence",
     "read_artefact",
+    "read_faults",
     "read_findings",
     "read_manifest",
     "read_plan",
@@ -113,6 +117,7 @@ __all__ = [
     "verify",
     "write_artefact",
     "write_atomic",
+    "write_faults",
     "write_findings",
     "write_json",
     "write_manifest",

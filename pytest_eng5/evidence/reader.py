@@ -26,6 +26,7 @@ from pytest_eng5.contracts import (
 )
 from pytest_eng5.evidence.artefact import read_artefact
 from pytest_eng5.evidence.ending import RunEnding
+from pytest_eng5.evidence.faults import FaultsFile, read_faults
 from pytest_eng5.evidence.layout import RunFolder, Stream
 from pytest_eng5.evidence.plan import PlannedEssay, RunPlan, read_plan
 from pytest_eng5.evidence.records import CapturedRecord, EvidenceError, Rejection, decode_line
@@ -99,6 +100,7 @@ class RunEvidence:
         request: The request as published, or ``None`` if the run ended before.
         comparisons: Callbacks in the order of capture, duplicates included.
         ending: How the run ended; ``None`` if it was killed before it could say.
+        faults: The faults that were planted in it, ``None`` if none were.
     """
 
     folder: RunFolder
@@ -110,6 +112,7 @@ class RunEvidence:
     failures: tuple[CapturedEvent, ...]
     rejected: tuple[RejectedRecord, ...]
     ending: RunEnding | None = field(default=None)
+    faults: FaultsFile | None = field(default=None)
 
     @property
     def request_data(self) -> ELS_CJAssessmentRequestV1 | None:
@@ -228,6 +231,7 @@ def load_evidence(root: Path, ending: RunEnding | None = None) -> RunEvidence:
         failures=_valid(folder, Stream.FAILURES, killed),
         rejected=rejected,
         ending=ending,
+        faults=read_faults(folder.faults),
     )
 
 

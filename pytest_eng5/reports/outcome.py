@@ -63,6 +63,7 @@ class RunOutcome:
         cost_usd: As reported in the callbacks, ``None`` if the run cannot be read.
         judges: (provider, model) of the callbacks.
         problem: Why the folder cannot be read, in one sentence.
+        unfired: Planted faults that did not show, one sentence each.
     """
 
     repeat: int
@@ -75,6 +76,7 @@ class RunOutcome:
     cost_usd: float | None = None
     judges: tuple[tuple[str, str], ...] = ()
     problem: str | None = None
+    unfired: tuple[str, ...] = ()
 
     @property
     def batch_uuid(self) -> str | None:
@@ -211,6 +213,11 @@ class VariantOutcome:
     def findings(self) -> tuple[Finding, ...]:
         """Findings of all runs."""
         return tuple(finding for run in self.runs for finding in run.findings)
+
+    @property
+    def unfired(self) -> tuple[str, ...]:
+        """Planted faults that did not show in a run."""
+        return tuple(f"run-{run.repeat}: {text}" for run in self.runs for text in run.unfired)
 
     @property
     def error_codes(self) -> frozenset[str]:

@@ -11,9 +11,10 @@ import httpx
 from pytest_eng5.capture import End, Published, RunChannel, wait_for_end
 from pytest_eng5.contracts import utc_now
 from pytest_eng5.errors import Eng5Error
-from pytest_eng5.evidence import EndReason, RunEnding, RunPlan, write_atomic, write_plan
+from pytest_eng5.evidence import EndReason, RunEnding, RunPlan, write_atomic, write_faults, write_plan
 from pytest_eng5.runner.composition import compose_plan, compose_request, simulation
 from pytest_eng5.runner.errors import LiveRunRefused, RunnerError
+from pytest_eng5.runner.faults import PlantedFaults, plant_faults
 from pytest_eng5.runner.inventory import Inventory
 from pytest_eng5.runner.resources import Resources
 from pytest_eng5.runner.settings import Environment, RunnerPaths, RunnerSettings, deadlines_for
@@ -30,6 +31,7 @@ class _Progress:
     started_at: datetime
     channel: RunChannel | None = None
     published: Published | None = None
+    faults: PlantedFaults | None = None
 
     def ending(self, end: End) -> RunEnding:
         published = self.published
@@ -66,6 +68,8 @@ async def perform_run(
         end = End(EndReason.INFRASTRUCTURE, f"unexpected {type(error).__name__}: {error}")
     if progress.channel is not None:
         progress.channel.close()
+    if progress.faults is not None:
+        await asyncio.to_thread(write_faults, paths.run.faults, await progress.faults.count())
     ending = progress.ending(end)
     await asyncio.to_thread(resources.finalise, paths.run.root, ending)
     return ending, progress.channel.account.cost_usd if progress.channel else 0.0
@@ -81,6 +85,7 @@ async def _publish_and_capture(
 ) -> End:
     environment, variant = settings.environment, settings.spec.variant
     await _refuse_unasked_cost(resources.http, environment, variant.judge.provider)
+    progress.faults = await plant_faults(resources.http, environment, plan, variant)
     storage, prompt_id = await _upload(resources.http, environment, plan, inventory)
     if variant.judge.provider == "mock":
         await _register_simulation(resources.http, environment, plan, variant)
