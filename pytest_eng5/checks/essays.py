@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pytest_eng5.checks.drafting import about, essay_ids, finding
+from pytest_eng5.checks.naming import essay_name
 from pytest_eng5.checks.views import in_order, is_of_run
 from pytest_eng5.checks.wording import clip
 from pytest_eng5.evidence import CapturedEvent, Finding, RunEvidence
@@ -27,11 +28,6 @@ def check_essays(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> I
         yield from _compared(evidence, callbacks)
 
 
-def _name(evidence: RunEvidence, essay_id: str) -> str:
-    planned = evidence.essays.get(essay_id)
-    return clip(planned.local_id if planned else essay_id)
-
-
 def _in_result(evidence: RunEvidence, event: CapturedEvent) -> Iterator[Finding]:
     """The rich result holds every planned essay once, and no other."""
     counts = Counter(result.essay_id for result in event.result.essay_results)
@@ -39,7 +35,7 @@ def _in_result(evidence: RunEvidence, event: CapturedEvent) -> Iterator[Finding]
     for essay in evidence.essays:
         if counts[essay] != 1:
             state = "is absent from" if not counts[essay] else f"is {counts[essay]} times in"
-            text = f"essay {_name(evidence, essay)} {state} the rich result"
+            text = f"essay {essay_name(evidence, essay)} {state} the rich result"
             yield about(event, _CODE, text, hint=_HINT, field=field, essay_ids=(essay,))
     for essay in counts:
         if not is_of_run(evidence, essay):
@@ -55,7 +51,7 @@ def _in_summary(evidence: RunEvidence, event: CapturedEvent) -> Iterator[Finding
             unknown = not is_of_run(evidence, essay)
             if unknown or key == "failed_essay_ids":
                 problem = "was not planned" if unknown else "failed"
-                text = f"the completion lists essay {_name(evidence, essay)}, which {problem}"
+                text = f"the completion lists essay {essay_name(evidence, essay)}, which {problem}"
                 field = f"/data/processing_summary/{key}"
                 yield about(event, _CODE, text, hint=_HINT, field=field, essay_ids=(essay,))
 
@@ -69,5 +65,5 @@ def _compared(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> Iter
     seen = {essay for event in callbacks for essay in essay_ids(event.comparison)}
     for essay in evidence.essays:
         if essay not in seen:
-            text = f"essay {_name(evidence, essay)} was never compared"
+            text = f"essay {essay_name(evidence, essay)} was never compared"
             yield finding(_CODE, text, hint=_HINT, essay_ids=(essay,))

@@ -70,6 +70,13 @@ _COMPLETENESS: tuple[tuple[str, Severity, str], ...] = (
 )
 _SCHEMA: tuple[tuple[str, Severity, str], ...] = (
     ("SCHEMA-ARTEFACT", "error", "The artefact satisfies its JSON Schema and agrees with the event logs."),
+    ("SCHEMA-1.0", "error", "The artefact of an assignment satisfies schema 1.0 as well."),
+)
+_SCORING: tuple[tuple[str, Severity, str], ...] = (
+    ("SCORE-MISMATCH", "error", "Published scores are those that the captured comparisons give."),
+    ("SCORE-CENTRE", "error", "Published scores have mean 0 over all essays."),
+    ("RANK-MISMATCH", "error", "Ranks are 1 to n in the order of the scores."),
+    ("PROJECTION-MISMATCH", "error", "Grades and confidence are those that scores and anchors give."),
 )
 _MANIFEST: tuple[tuple[str, Severity, str], ...] = (
     ("MANIFEST-HASH", "error", "Every listed file has its SHA-256 and size."),
@@ -85,6 +92,7 @@ CODES: Mapping[str, CodeInfo] = {
         ("metadata", _METADATA),
         ("completeness", _COMPLETENESS),
         ("schema", _SCHEMA),
+        ("scoring", _SCORING),
         ("manifest", _MANIFEST),
     )
     for code, severity, rule in rows

@@ -9,6 +9,7 @@ from pytest_eng5.checks.events import check_events
 from pytest_eng5.checks.manifest import check_manifest
 from pytest_eng5.checks.metadata import check_metadata
 from pytest_eng5.checks.schema import check_schema
+from pytest_eng5.checks.scoring import check_scoring
 from pytest_eng5.errors import UsageError
 from pytest_eng5.evidence import Finding, RunEvidence
 
@@ -22,6 +23,7 @@ CHECKS: Mapping[str, Check] = {
     "metadata": check_metadata,
     "completeness": check_completeness,
     "schema": check_schema,
+    "scoring": check_scoring,
     "manifest": check_manifest,
 }
 """Every check by the name of its item, in the order of items."""

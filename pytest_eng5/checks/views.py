@@ -10,7 +10,16 @@ from typing import Any
 from pytest_eng5.contracts import ANCHOR_PREFIX, ProcessingEvent, topic_name
 from pytest_eng5.evidence import CapturedEvent, RejectedRecord, RunEvidence
 
-__all__ = ["canonical", "content", "distinct", "in_order", "is_of_run", "milliseconds", "rejected_on"]
+__all__ = [
+    "canonical",
+    "content",
+    "distinct",
+    "distinct_results",
+    "in_order",
+    "is_of_run",
+    "milliseconds",
+    "rejected_on",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -36,6 +45,14 @@ def distinct(evidence: RunEvidence) -> list[CapturedEvent]:
     return list(first.values())
 
 
+def distinct_results(evidence: RunEvidence) -> list[CapturedEvent]:
+    """The earliest rich result of every content, in order."""
+    first: dict[str, CapturedEvent] = {}
+    for event in in_order(evidence.results):
+        first.setdefault(canonical(content(event)), event)
+    return list(first.values())
+
+
 def content(event: CapturedEvent) -> Any:
     """The payload as it was on the wire, without the envelope that a relay makes anew."""
     try:
@@ -50,9 +67,12 @@ def canonical(value: Any) -> str:
 
 
 def is_of_run(evidence: RunEvidence, essay_id: str) -> bool:
-    """Whether an essay is planned, or an anchor that an assignment brings along (contract 7.2)."""
-    assigned = evidence.plan.assignment_id is not None and essay_id.startswith(ANCHOR_PREFIX)
-    return assigned or essay_id in evidence.essays
+    """Whether an essay is planned, or an anchor that the assignment brings along (contract 7.2).
+
+    Where it was not recorded which anchors those are, every anchor's id passes.
+    """
+    bound, known = evidence.plan.assignment_id is not None, evidence.assignment is not None
+    return essay_id in evidence.essays or (bound and not known and essay_id.startswith(ANCHOR_PREFIX))
 
 
 def rejected_on(evidence: RunEvidence, event: ProcessingEvent) -> list[RejectedRecord]:

@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import choix
 import pytest
 
 from pytest_eng5.contracts import ProcessingEvent, topic_name
@@ -41,6 +43,8 @@ START = datetime(2026, 3, 1, 9, 0, 0, tzinfo=UTC)
 BATCH = "b3a1f7de-0c54-4d0a-8a0f-6a1f0f7d2c10"
 CORRELATION = "0d8f7a54-64f0-4b2f-8d2e-3d6a4c6f9d01"
 MODEL = "gpt-5.1"
+UNSCORED, UNRANKED = -999.0, -1
+"""Stand in a rich result for the score and rank that the comparisons give."""
 STREAMS = {
     "comparisons": ProcessingEvent.LLM_COMPARISON_RESULT,
     "assessment_results": ProcessingEvent.ASSESSMENT_RESULT_PUBLISHED,
@@ -71,14 +75,26 @@ def round_robin(n: int) -> Iterator[list[tuple[int, int]]]:
         ring = [ring[0], ring[-1], *ring[1:-1]]
 
 
+@cache
+def scores(essays: tuple[str, ...], games: tuple[tuple[str, str], ...]) -> dict[str, float]:
+    """Scores by essay from (winner, loser), as the service computes them (contract 8.1)."""
+    place = {essay: index for index, essay in enumerate(essays)}
+    theta = choix.ilsr_pairwise(len(essays), [(place[won], place[lost]) for won, lost in games], alpha=0.01)
+    return dict(zip(essays, (theta - theta.mean()).tolist(), strict=True))
+
+
 @dataclass
 class Message:
-    """One record: the envelope as an object, and where and when it lies."""
+    """One record: the envelope as an object, and where and when it lies.
+
+    ``pair`` are the essays that the service asked about, whatever the callback says.
+    """
 
     value: Any
     second: float
     partition: int = 0
     offset: int = 0
+    pair: tuple[str, ...] = ()
 
     @property
     def data(self) -> Any:
@@ -92,7 +108,15 @@ class Message:
         """A redelivery: the relay makes a new envelope around the same payload."""
         value = copy.deepcopy(self.value)
         value["event_id"] = identifier("again", value["event_id"])
-        return Message(value, **{"second": self.second, "partition": self.partition, "offset": 1000} | moved)
+        place = {"second": self.second, "partition": self.partition, "offset": 1000}
+        return Message(value, **place | moved, pair=self.pair)
+
+    @property
+    def game(self) -> tuple[str, str] | None:
+        """Winner and loser."""
+        first, second = self.pair
+        won = self.data["winner"]
+        return None if won is None else (first, second) if won == "Essay A" else (second, first)
 
 
 def callback(sequence: int, a: int, b: int, winner: str = "Essay A", second: float | None = None) -> Message:
@@ -138,7 +162,8 @@ def callback(sequence: int, a: int, b: int, winner: str = "Essay A", second: flo
         "metadata": None,
         "data": data,
     }
-    return Message(value, at + 0.001, partition=sequence % 3, offset=sequence // 3)
+    pair = (essay_id(a), essay_id(b))
+    return Message(value, at + 0.001, partition=sequence % 3, offset=sequence // 3, pair=pair)
 
 
 def fail(message: Message, *, processed: bool = True) -> Message:
@@ -191,8 +216,8 @@ def rich_result(n: int, second: float) -> Message:
             "letter_grade": "U",
             "confidence_score": 0.0,
             "confidence_label": "LOW",
-            "bt_score": float(n - index),
-            "rank": index + 1,
+            "bt_score": UNSCORED,
+            "rank": UNRANKED,
             "is_anchor": False,
         }
         for index in range(n)
@@ -219,7 +244,10 @@ def failed_event(reason: dict[str, Any], second: float, job: str = "151") -> Mes
 
 @dataclass
 class Recorded:
-    """A run in memory; :meth:`write` records it in a folder, :meth:`load` reads it back."""
+    """A run in memory; :meth:`write` records it in a folder, :meth:`load` reads it back.
+
+    ``assigned`` are essays that the service adds to those of the plan.
+    """
 
     n: int
     root: Path
@@ -232,6 +260,7 @@ class Recorded:
     rejected: list[tuple[CapturedRecord, Rejection]] = field(default_factory=list)
     ending: dict[str, Any] | None = field(default_factory=dict)
     with_request: bool = True
+    assigned: tuple[str, ...] = ()
 
     @property
     def folder(self) -> RunFolder:
@@ -239,7 +268,7 @@ class Recorded:
 
     @property
     def artefact(self) -> Path:
-        return self.folder.artefact("anchor-align-test")
+        return self.folder.artefact(self.plan["mode"])
 
     def messages(self, kind: str) -> list[Message]:
         found: list[Message] = getattr(self, kind)
@@ -270,7 +299,26 @@ class Recorded:
             value=json.dumps(message.value).encode() if value is None else value,
         )
 
+    def score(self) -> None:
+        """Fill in the scores and ranks that the service would publish after these comparisons."""
+        rows = [row for message in self.assessment_results for row in message.data["essay_results"]]
+        if all(row["bt_score"] != UNSCORED and row["rank"] != UNRANKED for row in rows):
+            return
+        first: dict[str, Message] = {}
+        for message in self.comparisons:
+            first.setdefault(message.data["request_id"], message)
+        games = tuple(message.game for message in first.values() if message.game is not None)
+        essays = (*(essay["essay_id"] for essay in self.plan["essays"]), *self.assigned)
+        theta = scores(essays, games) if games else dict.fromkeys(essays, 0.0)
+        ranks = {essay: k for k, essay in enumerate(sorted(essays, key=lambda e: -theta[e]), start=1)}
+        for row in rows:
+            if row["bt_score"] == UNSCORED:
+                row["bt_score"] = theta.get(row["essay_id"], 0.0)
+            if row["rank"] == UNRANKED:
+                row["rank"] = ranks.get(row["essay_id"], len(ranks) + 1)
+
     def write(self) -> None:
+        self.score()
         folder = self.folder
         write_plan(folder.plan, RunPlan.model_validate(self.plan))
         if self.with_request:
@@ -326,7 +374,7 @@ class Recorded:
             "metadata": {"max_comparisons": self.plan["planned_comparisons"]},
         }
 
-    def _ending(self) -> RunEnding:
+    def made_ending(self) -> RunEnding:
         facts = {
             "reason": EndReason.COMPLETED,
             "detail": "completed and drained",
@@ -345,7 +393,7 @@ class Recorded:
             for key in ("scenario", "variant", "repeat", "batch_uuid", "correlation_id", "runner_version")
         }
         more = {"course_code": "ENG5", "language": "en", "provider": "openai", "generated_at": stamp(20)}
-        ending = self._ending()
+        ending = self.made_ending()
         observed = {"llm_comparisons": len(rows), "assessment_results": 1, "completions": 1}
         status = {
             "partial_data": ending.partial,

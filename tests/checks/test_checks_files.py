@@ -92,7 +92,7 @@ def test_an_absent_artefact_is_told_by_both(run: Any, make: Any) -> None:
         (lambda d: d["llm_comparisons"][2].update(prompt_hash="x"), "/llm_comparisons/2/prompt_hash"),
         (lambda d: d["metadata"].update(runner_mode="demo"), "/metadata/runner_mode"),
         (lambda d: d["metadata"].update(generated_at="yesterday"), "/metadata/generated_at"),
-        (lambda d: d.update(schema_version="1.0.0"), "/schema_version"),
+        (lambda d: d.update(schema_version="2.0.0"), "/schema_version"),
         (lambda d: d.pop("costs"), ""),
     ],
 )

@@ -77,6 +77,35 @@ def stale_payload(run: Any, make: Any) -> None:
     run.comparisons[7].data.update(requested_at=make.stamp(-300), completed_at=make.stamp(-299))
 
 
+def scored(essay: int, **changes: Any) -> Alter:
+    """Publish something else about one essay than the comparisons give."""
+
+    def alter(run: Any, make: Any) -> None:
+        run.score()
+        run.assessment_results[0].data["essay_results"][essay].update(changes)
+
+    return alter
+
+
+def shifted(by: float, factor: float = 1.0) -> Alter:
+    def alter(run: Any, make: Any) -> None:
+        run.score()
+        for row in run.assessment_results[0].data["essay_results"]:
+            row["bt_score"] = factor * row["bt_score"] + by
+
+    return alter
+
+
+def reranked(order: list[int]) -> Alter:
+    def alter(run: Any, make: Any) -> None:
+        run.score()
+        rows = run.assessment_results[0].data["essay_results"]
+        for row, rank in zip(rows, order, strict=True):
+            row["rank"] = rank
+
+    return alter
+
+
 def failing(count: int) -> Alter:
     def alter(run: Any, make: Any) -> None:
         for message in run.comparisons[:count]:
@@ -210,6 +239,16 @@ PLANTED: list[tuple[str, str, Alter]] = [
     ("PARTIAL-DATA", "idle", lambda run, make: run.ending.update(reason="idle_deadline", detail="1 missing")),
     ("PARTIAL-DATA", "interrupted", lambda run, make: run.ending.update(reason="interrupted", detail="^C")),
     ("SUCCESS-RATE", "11 of 15", failing(4)),
+    ("SCORE-MISMATCH", "one score", scored(2, bt_score=1.5)),
+    ("SCORE-MISMATCH", "one score, a little", shifted(0.0, 1 + 1e-5)),
+    ("SCORE-MISMATCH", "all twice as far apart", shifted(0.0, 2.0)),
+    ("SCORE-MISMATCH", "all reversed", shifted(0.0, -1.0)),
+    ("SCORE-CENTRE", "all shifted", shifted(1.0)),
+    ("SCORE-CENTRE", "all shifted a little", shifted(-1e-4)),
+    ("RANK-MISMATCH", "two swapped", reranked([1, 3, 2, 4, 5, 6])),
+    ("RANK-MISMATCH", "one given twice", reranked([1, 2, 3, 4, 5, 5])),
+    ("RANK-MISMATCH", "from 0 shifted by one", reranked([2, 3, 4, 5, 6, 7])),
+    ("RANK-MISMATCH", "upside down", reranked([6, 5, 4, 3, 2, 1])),
 ]
 
 
@@ -306,6 +345,7 @@ def test_a_file_altered_after_the_run_is_the_only_error(
 
 
 def test_every_code_is_planted() -> None:
-    """Warnings and the artefact's own checksum have tests of their own."""
+    """Warnings, the artefact's own checksum and what only mode execute has are tested elsewhere."""
     planted = {code for code, *_ in (*PLANTED, *FILES)}
-    assert planted | {"EVENT-DUPLICATE", "EVENT-LATE", "EVENT-CLOCK", "ARTEFACT-CHECKSUM"} == set(CODES)
+    elsewhere = {"EVENT-DUPLICATE", "EVENT-LATE", "EVENT-CLOCK", "ARTEFACT-CHECKSUM"}
+    assert planted | elsewhere | {"SCHEMA-1.0", "PROJECTION-MISMATCH"} == set(CODES)

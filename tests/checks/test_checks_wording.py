@@ -58,7 +58,7 @@ def test_errors_come_before_warnings_and_unknown_codes_last() -> None:
 
 def test_two_fields_of_one_code_are_counted(run: Any) -> None:
     del run.comparisons[4].metadata["prompt_sha256"], run.comparisons[5].metadata["essay_a_id"]
-    (line,) = summarise(run_checks(run.load()))
+    (line,) = summarise(run_checks(run.load(), ["metadata"]))
     assert line.startswith(
         "META-MISSING prompt_sha256 absent in 1 of 15 callbacks (2 findings); first: request"
     )
@@ -94,7 +94,7 @@ def test_a_foreign_value_never_fills_the_screen(run: Any) -> None:
 
 def test_modes() -> None:
     assert checks_for("anchor-align-test") == checks_for("execute") == tuple(CHECKS)
-    assert tuple(CHECKS) == ("events", "metadata", "completeness", "schema", "manifest")
+    assert tuple(CHECKS) == ("events", "metadata", "completeness", "schema", "scoring", "manifest")
     assert checks_for("plan") == ()
 
 
@@ -113,8 +113,8 @@ def test_checks_run_by_name_in_the_order_of_items(run: Any) -> None:
 def test_codes_of_the_source_are_those_of_the_registry() -> None:
     """Whatever looks like a code in a string of the room is registered, and the other way round."""
     shape = re.compile(
-        r"(?:EVENT|META|COUNT|RESULT|COMPLETION|SCHEMA|MANIFEST|ARTEFACT|PIPELINE)-[A-Z-]+|"
-        r"ESSAY-MISSING|PARTIAL-DATA|SUCCESS-RATE"
+        r"(?:EVENT|META|COUNT|RESULT|COMPLETION|SCHEMA|SCORE|RANK|PROJECTION|COST|MANIFEST|ARTEFACT|PIPELINE)"
+        r"-[A-Z-]+|ESSAY-MISSING|PARTIAL-DATA|SUCCESS-RATE|SCHEMA-1\.0"
     )
     used = set()
     for path in SOURCES:
