@@ -38,6 +38,7 @@ FaultAction: TypeAlias = Literal[
     "truncate",
     "remove",
     "set",
+    "copy",
     "swap",
     "retarget",
     "stale",
@@ -95,6 +96,7 @@ FAULT_ACTIONS: Mapping[FaultAction, ActionRule] = {
     "truncate": ActionRule("The event ends after a share of its bytes.", (), ("keep",)),
     "remove": ActionRule("A field of the event is left out.", ("field",)),
     "set": ActionRule("A field of the event gets another value.", ("field", "value")),
+    "copy": ActionRule("A field gets the value of another one.", ("field", "other")),
     "swap": ActionRule(
         "Two fields of the event change places; the essay ids by default.", (), ("field", "other")
     ),
@@ -141,7 +143,7 @@ class Fault(_Strict):
         seed: Of everything about the fault that is drawn.
         outcome: Only callbacks with a winner, or only error callbacks, are counted.
         field: JSON pointer from the envelope, as findings show it: ``/data/winner``.
-        other: The second field of a swap.
+        other: The second field of a swap; the field that is copied.
         value: What is set; the batch id of a retarget.
         seconds: Of a delay; age of a stale copy, by default an hour.
         by: How many events a reordered one lets pass.

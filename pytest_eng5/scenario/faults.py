@@ -54,7 +54,9 @@ class FaultKeys(BaseModel):
         examples=["/data/request_metadata/prompt_sha256"],
     )
     other: PointerText | None = Field(
-        None, description="JSON pointer to the second field of a swap.", examples=["/data/model"]
+        None,
+        description="JSON pointer to the second field of a swap, or to the one that is copied.",
+        examples=["/data/model"],
     )
     value: Any = Field(None, description="Value to set; the batch id of a retarget.", examples=["Essay A"])
     seconds: Seconds | None = Field(

@@ -24,7 +24,7 @@ from pytest_eng5.pipeline.faults.messages import (
     take_out,
 )
 
-__all__ = ["corrupt", "delay", "remove", "reorder", "retarget", "set_field", "swap", "truncate"]
+__all__ = ["copy", "corrupt", "delay", "remove", "reorder", "retarget", "set_field", "swap", "truncate"]
 
 _GARBAGE = b"\xff\xfe\xfd"  # bytes that no UTF-8 text holds
 _BATCH_FIELDS: dict[ProcessingEvent, tuple[str, ...]] = {
@@ -75,6 +75,17 @@ def set_field(fault: Fault, message: Outgoing, scene: Scene) -> Effect | None:
     if value is None or fault.field is None or find(value, fault.field) == fault.value:
         return None
     return Effect(rewritten(message, value)) if put(value, fault.field, fault.value) else None
+
+
+def copy(fault: Fault, message: Outgoing, scene: Scene) -> Effect | None:
+    """A field gets the value of another one."""
+    value = content(message)
+    if value is None or fault.field is None or fault.other is None:
+        return None
+    source = find(value, fault.other)
+    if source is ABSENT or find(value, fault.field) == source or not put(value, fault.field, source):
+        return None
+    return Effect(rewritten(message, value))
 
 
 def swap(fault: Fault, message: Outgoing, scene: Scene) -> Effect | None:

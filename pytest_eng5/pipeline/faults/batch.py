@@ -44,6 +44,7 @@ _ACTS: dict[FaultAction, Act] = {
     "truncate": alterations.truncate,
     "remove": alterations.remove,
     "set": alterations.set_field,
+    "copy": alterations.copy,
     "swap": alterations.swap,
     "retarget": alterations.retarget,
     "stale": copies.stale,
