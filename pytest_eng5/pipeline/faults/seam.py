@@ -63,6 +63,11 @@ class FaultySeam:
         self._direct = direct
         self._later: set[asyncio.Task[None]] = set()
 
+    @property
+    def pending(self) -> int:
+        """Records that are held back at the moment, or tasks that will publish some."""
+        return len(self._later)
+
     async def publish(
         self, event: ProcessingEvent, envelope: EventEnvelope, *, key: str | None = None
     ) -> None:
