@@ -14,10 +14,12 @@ from pydantic import BaseModel
 
 from pytest_eng5.contracts import event_schemas
 from pytest_eng5.evidence import (
+    AssignmentContext,
     FindingsFile,
     InventorySnapshot,
     Manifest,
     RunPlan,
+    artefact_1_0_json_schema,
     artefact_json_schema,
     json_bytes,
 )
@@ -28,6 +30,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 FILES: dict[str, tuple[type[BaseModel], str]] = {
+    "assignment": (AssignmentContext, "Assignment of a run, assignment.json"),
     "findings": (FindingsFile, "Findings of a run, findings.json"),
     "inventory": (InventorySnapshot, "Snapshot of mode plan, inventory.json"),
     "manifest": (Manifest, "Manifest of a run, manifest.json"),
@@ -45,6 +48,7 @@ def schemas() -> dict[str, bytes]:
         body = model.model_json_schema(mode="validation")
         documents[f"{name}.schema.json"] = {"$schema": DIALECT, **body, "title": title}
     documents["assessment_run.schema.json"] = artefact_json_schema()
+    documents["assessment_run.1.0.schema.json"] = artefact_1_0_json_schema()
     documents["scenario.schema.json"] = scenario_json_schema()
     return {name: json_bytes(documents[name]) for name in sorted(documents)}
 

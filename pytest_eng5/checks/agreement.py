@@ -65,9 +65,16 @@ def _inputs(evidence: RunEvidence, document: Document) -> Iterator[Difference]:
         yield f"its inputs and the plan differ in {names}", "/inputs", None
 
 
+def _rows(document: Document) -> Iterator[tuple[str, Document]]:
+    """Every comparison with its place; those that schema 1.0 cannot hold stand apart."""
+    for key in ("llm_comparisons", "incomplete_comparisons"):
+        for index, row in enumerate(document.get(key, ())):
+            yield f"/{key}/{index}", row
+
+
 def _requests(evidence: RunEvidence, document: Document) -> Iterator[Difference]:
     """It holds every distinct callback once, and no other."""
-    held = Counter(row["request_id"] for row in document.get("llm_comparisons", ()))
+    held = Counter(row["request_id"] for _, row in _rows(document))
     captured = {event.comparison.request_id for event in evidence.distinct_comparisons}
     for request in sorted(captured - held.keys()):
         yield f"request {short_id(request)} is not in it", "/llm_comparisons", request
@@ -83,13 +90,13 @@ def _comparisons(evidence: RunEvidence, document: Document) -> Iterator[Differen
     captured: dict[str, list[LLMComparisonResultV1]] = {}
     for event in evidence.comparisons:
         captured.setdefault(event.comparison.request_id, []).append(event.comparison)
-    for index, row in enumerate(document.get("llm_comparisons", ())):
+    for place, row in _rows(document):
         candidates = [_facts(callback) for callback in captured.get(row["request_id"], ())]
         if not candidates:
             continue
         differing = [_differing(row, facts) for facts in candidates]
         if all(differing):
-            pointer = f"/llm_comparisons/{index}/{differing[0][0]}"
+            pointer = f"{place}/{differing[0][0]}"
             text = f"request {short_id(row['request_id'])} has another {listed(differing[0])}"
             yield text, pointer, row["request_id"]
 

@@ -15,7 +15,7 @@ from pytest_eng5.checks.views import in_order
 from pytest_eng5.checks.wording import clip
 from pytest_eng5.evidence import CapturedEvent, Finding, RunEvidence
 
-__all__ = ["check_attribution"]
+__all__ = ["check_attribution", "judge_asked_for"]
 
 Judge = tuple[str, str]
 """Provider and model."""
@@ -25,7 +25,7 @@ _HINT = "results are of no use until it is known who judged: compare with the pr
 
 def check_attribution(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> Iterator[Finding]:
     """META-ATTRIBUTION: the judge asked for, the same in all callbacks, and in the rich result."""
-    provider, model = _asked(evidence)
+    provider, model = judge_asked_for(evidence)
     successes = [event for event in callbacks if event.comparison.is_success]
     counts = Counter(_judge(event) for event in successes)
     usual = max(sorted(counts), key=lambda judge: counts[judge], default=None)
@@ -37,7 +37,7 @@ def check_attribution(evidence: RunEvidence, callbacks: Sequence[CapturedEvent])
     yield from _against_result(evidence, counts)
 
 
-def _asked(evidence: RunEvidence) -> tuple[str | None, str | None]:
+def judge_asked_for(evidence: RunEvidence) -> tuple[str | None, str | None]:
     """Provider and model that the request names, each ``None`` where the service chooses."""
     if evidence.request_data is None:
         return evidence.plan.provider, evidence.plan.model

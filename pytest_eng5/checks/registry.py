@@ -78,6 +78,11 @@ _SCORING: tuple[tuple[str, Severity, str], ...] = (
     ("RANK-MISMATCH", "error", "Ranks are 1 to n in the order of the scores."),
     ("PROJECTION-MISMATCH", "error", "Grades and confidence are those that scores and anchors give."),
 )
+_COSTS: tuple[tuple[str, Severity, str], ...] = (
+    ("COST-MISMATCH", "error", "Reported costs are the flat rate of the tokens, totals are sums."),
+    ("COST-OVER-BUDGET", "error", "Neither the reported cost nor that at list prices exceeds the budget."),
+    ("COST-PRICE-UNKNOWN", "error", "Every model has a list price; without a budget it is an info."),
+)
 _MANIFEST: tuple[tuple[str, Severity, str], ...] = (
     ("MANIFEST-HASH", "error", "Every listed file has its SHA-256 and size."),
     ("MANIFEST-MISSING", "error", "The manifest is readable and every listed file exists."),
@@ -93,6 +98,7 @@ CODES: Mapping[str, CodeInfo] = {
         ("completeness", _COMPLETENESS),
         ("schema", _SCHEMA),
         ("scoring", _SCORING),
+        ("costs", _COSTS),
         ("manifest", _MANIFEST),
     )
     for code, severity, rule in rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from pytest_eng5.checks.completeness import check_completeness
+from pytest_eng5.checks.costs import check_costs
 from pytest_eng5.checks.events import check_events
 from pytest_eng5.checks.manifest import check_manifest
 from pytest_eng5.checks.metadata import check_metadata
@@ -24,6 +25,7 @@ CHECKS: Mapping[str, Check] = {
     "completeness": check_completeness,
     "schema": check_schema,
     "scoring": check_scoring,
+    "costs": check_costs,
     "manifest": check_manifest,
 }
 """Every check by the name of its item, in the order of items."""

@@ -13,6 +13,7 @@ from pytest_eng5.evidence import CapturedEvent, RejectedRecord, RunEvidence
 __all__ = [
     "canonical",
     "content",
+    "deliveries",
     "distinct",
     "distinct_results",
     "in_order",
@@ -43,6 +44,14 @@ def distinct(evidence: RunEvidence) -> list[CapturedEvent]:
     for event in in_order(evidence.comparisons):
         first.setdefault(event.comparison.request_id, event)
     return list(first.values())
+
+
+def deliveries(evidence: RunEvidence) -> list[list[CapturedEvent]]:
+    """All callbacks of every request id, in order."""
+    groups: dict[str, list[CapturedEvent]] = {}
+    for event in in_order(evidence.comparisons):
+        groups.setdefault(event.comparison.request_id, []).append(event)
+    return list(groups.values())
 
 
 def distinct_results(evidence: RunEvidence) -> list[CapturedEvent]:

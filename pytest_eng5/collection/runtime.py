@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 from pytest_eng5.collection.options import Options
 from pytest_eng5.errors import Eng5Error, UsageError
 from pytest_eng5.evidence import RunEnding
-from pytest_eng5.runner import Campaign, Claims, RunSpec, perform_offline
+from pytest_eng5.runner import (
+    Campaign,
+    Claim,
+    Claims,
+    RunSpec,
+    cj_service,
+    inventory_of,
+    perform_offline,
+    unstarted,
+)
 from pytest_eng5.runner.backend import Backend, open_backend, shut_down
 from pytest_eng5.scenario import Variant
 from pytest_eng5.sessions import SessionIdentity, group_id, open_session_folder
@@ -188,11 +197,20 @@ class Runtime:
             for spec in runs.specs if not runs.offline else ():
                 if spec.key not in self._futures and (claim := self._claims.take(spec.key)) is not None:
                     try:
-                        campaign = self.campaign()
+                        self._start(spec, claim)
                     except BaseException:  # whatever it is: nobody must wait for a run that will not come
                         claim.abandon()
                         raise
-                    self._futures[spec.key] = campaign.submit(spec, claim)
+
+    def _start(self, spec: RunSpec, claim: Claim) -> None:
+        """Start a run; with inputs that cannot be used it has ended before anything is started for it."""
+        try:
+            inventory_of(spec.variant, cj_service(self.options))
+        except Eng5Error as error:
+            self._endings[spec.key] = ending = unstarted(error)
+            claim.settle(ending)
+            return
+        self._futures[spec.key] = self.campaign().submit(spec, claim)
 
     def _perform_offline(self, runs: VariantRuns) -> None:
         """Perform runs that reach nothing here and now, unless another process has them."""

@@ -14,6 +14,7 @@ from pytest_eng5.contracts.base import WireDatetime, WireModel
 from pytest_eng5.contracts.grades import GRADE_SCALES
 
 __all__ = [
+    "ANCHOR_MINIMUM",
     "ASSIGNMENT_ID_LIMIT",
     "CONTEXT_ORIGIN",
     "AnchorRegistered",
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 ASSIGNMENT_ID_LIMIT = 100
+ANCHOR_MINIMUM = 100
+"""Characters that the text of an anchor must have."""
 CONTEXT_ORIGIN = "research_experiment"
 """Origin of instructions that allow a rubric of the run's own; ``canonical_national`` does not."""
 
@@ -168,7 +171,7 @@ class AnchorRegistration(WireModel):
     assignment_id: _Id
     anchor_label: str = Field(min_length=1, max_length=255)
     grade: str = Field(min_length=1, max_length=4)
-    essay_text: str = Field(min_length=100, repr=False)
+    essay_text: str = Field(min_length=ANCHOR_MINIMUM, repr=False)
 
 
 class AnchorRegistered(WireModel):

@@ -12,6 +12,7 @@ import re
 __all__ = [
     "ANCHOR_PREFIX",
     "ESSAY_ID_LIMIT",
+    "PLAIN_PREFIX",
     "STUDENT_PREFIX",
     "generate_essay_id",
     "grade_from_stem",
@@ -22,6 +23,7 @@ __all__ = [
 
 ESSAY_ID_LIMIT = 36
 STUDENT_PREFIX = "student::"
+PLAIN_PREFIX = "student_"
 ANCHOR_PREFIX = "ANCHOR_"
 _OTHER = re.compile(r"[^A-Za-z0-9]+")
 
@@ -57,11 +59,15 @@ def grade_from_stem(stem: str) -> str:
     return grade
 
 
-def wire_essay_id(batch_id: str, local_id: str) -> str:
+def wire_essay_id(batch_id: str, local_id: str, prefix: str = STUDENT_PREFIX) -> str:
     """The opaque id of an essay in one run: ``student::`` and 27 hexadecimal digits.
 
     Derived from the batch id and the local id, so that it is unique per run and can be made again from the
     evidence, but tells a judge nothing.
+
+    Args:
+        prefix: Another beginning; `PLAIN_PREFIX` for ids that go into an artefact of schema 1.0, whose
+            students have no colons.
     """
     digest = hashlib.sha256(f"{batch_id}\n{local_id}".encode()).hexdigest()
-    return STUDENT_PREFIX + digest[: ESSAY_ID_LIMIT - len(STUDENT_PREFIX)]
+    return prefix + digest[: ESSAY_ID_LIMIT - len(prefix)]

@@ -9,6 +9,7 @@ from pytest_eng5.evidence.artefact import (
     Comparison,
     Costs,
     EssayInput,
+    GradeProjection,
     Inputs,
     ObservedEvents,
     RunnerStatus,
@@ -18,6 +19,15 @@ from pytest_eng5.evidence.artefact import (
     checksum_of,
     read_artefact,
     write_artefact,
+)
+from pytest_eng5.evidence.artefact_1_0 import artefact_1_0_json_schema
+from pytest_eng5.evidence.assignment import (
+    AssignedAnchor,
+    AssignmentContext,
+    ProjectionSettings,
+    anchors_on_the_wire,
+    read_assignment,
+    write_assignment,
 )
 from pytest_eng5.evidence.ending import EndReason, RunEnding
 from pytest_eng5.evidence.faults import FaultRecord, FaultsFile, read_faults, write_faults
@@ -63,6 +73,8 @@ __all__ = [
     "AppendOnlyLog",
     "Artefact",
     "ArtefactMetadata",
+    "AssignedAnchor",
+    "AssignmentContext",
     "BtEntry",
     "CapturedEvent",
     "CapturedRecord",
@@ -76,6 +88,7 @@ __all__ = [
     "FaultsFile",
     "Finding",
     "FindingsFile",
+    "GradeProjection",
     "Inputs",
     "InventoryFile",
     "InventorySnapshot",
@@ -86,6 +99,7 @@ __all__ = [
     "PlannedEssay",
     "PlannedMode",
     "PlannedThreshold",
+    "ProjectionSettings",
     "RejectedRecord",
     "Rejection",
     "Remark",
@@ -100,6 +114,8 @@ __all__ = [
     "TokenCount",
     "Validation",
     "VariantFolder",
+    "anchors_on_the_wire",
+    "artefact_1_0_json_schema",
     "artefact_json_schema",
     "checksum_of",
     "decode_line",
@@ -108,6 +124,7 @@ __all__ = [
     "json_bytes",
     "load_evidence",
     "read_artefact",
+    "read_assignment",
     "read_faults",
     "read_findings",
     "read_manifest",
@@ -116,6 +133,7 @@ __all__ = [
     "read_stream",
     "verify",
     "write_artefact",
+    "write_assignment",
     "write_atomic",
     "write_faults",
     "write_findings",

@@ -3,6 +3,9 @@
 Field names are those of the previous runner's schema 1.0 (contract 10.7). Version 1.1 adds the mode, request
 ids, both essays of every comparison, confidence, our own standard errors and the ending; what is unknown is
 left out, never filled with a placeholder. A failed comparison has no winner (contract 13, R13).
+
+The artefact of an assignment satisfies schema 1.0 as well and says so in ``schema_version``; what that schema
+has no place for, a comparison without a winner, stands apart in ``incomplete_comparisons``.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ __all__ = [
     "BtEntry",
     "Comparison",
     "Costs",
+    "GradeProjection",
     "Inputs",
     "RunnerStatus",
     "TokenCount",
@@ -47,7 +51,12 @@ class _Part(BaseModel):
 
 
 class ArtefactMetadata(_Part):
-    """Which run this is."""
+    """Which run this is.
+
+    Attributes:
+        git_sha: Commit of the scenario's checkout. Without one, in an artefact of schema 1.0, which wants
+            it, the git object id (blob) of the settings; ``git_sha_of`` says which of the two.
+    """
 
     scenario: str
     variant: str
@@ -60,6 +69,7 @@ class ArtefactMetadata(_Part):
     course_code: str
     language: str
     git_sha: str | None = Field(default=None, pattern=r"^[0-9a-f]{7,40}$")
+    git_sha_of: Literal["commit", "settings"] | None = None
     grade_scale: str | None = None
     assignment_id: str | None = None
     course_id: str | None = None
@@ -184,15 +194,37 @@ class Validation(_Part):
     runner_status: RunnerStatus
 
 
-class Artefact(_Part):
-    """The whole document."""
+class GradeProjection(_Part):
+    """Grade of a student's essay as the pipeline reports it.
 
-    schema_version: str = Field(default="1.1.0", pattern=r"^1\.1\.\d+$")
+    Attributes:
+        grade: As published; national digits come from the optional ``grade_projection_summary``.
+        probabilities: Of the grades of the scale, zeros left out.
+        probabilities_source: Whether the pipeline published them or they were worked out from the captured
+            comparisons (contract 8.3).
+    """
+
+    essay_id: str
+    grade_scale: str
+    grade: str
+    probabilities: dict[str, float]
+    probabilities_source: Literal["published", "derived"]
+    normalized_score: float
+    confidence_score: float
+    confidence_label: str
+
+
+class Artefact(_Part):
+    """The whole document; ``conforms_to`` names the schema versions that it is written for."""
+
+    schema_version: str = Field(default="1.1.0", pattern=r"^1\.[01]\.\d+$")
+    conforms_to: tuple[str, ...] = ("1.1.0",)
     metadata: ArtefactMetadata
     inputs: Inputs
     llm_comparisons: tuple[Comparison, ...] = ()
+    incomplete_comparisons: tuple[Comparison, ...] = ()
     bt_summary: tuple[BtEntry, ...] = ()
-    grade_projections: tuple[dict[str, Any], ...] = ()
+    grade_projections: tuple[GradeProjection, ...] = ()
     costs: Costs
     validation: Validation
 

@@ -36,6 +36,11 @@ class RunFolder:
         return self.root / "inventory.json"
 
     @property
+    def assignment(self) -> Path:
+        """The assignment as it was when the request was published; of mode ``execute`` only."""
+        return self.root / "assignment.json"
+
+    @property
     def request(self) -> Path:
         """The published request, byte for byte."""
         return self.root / "requests" / "els_cj_assessment_request.json"

@@ -6,7 +6,7 @@ that was recorded years ago.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from pytest_eng5.contracts import (
     decode_event,
 )
 from pytest_eng5.evidence.artefact import read_artefact
+from pytest_eng5.evidence.assignment import AssignmentContext, anchors_on_the_wire, read_assignment
 from pytest_eng5.evidence.ending import RunEnding
 from pytest_eng5.evidence.faults import FaultsFile, read_faults
 from pytest_eng5.evidence.layout import RunFolder, Stream
@@ -97,10 +98,12 @@ class RunEvidence:
     """Everything recorded about one run.
 
     Attributes:
+        plan: As written; the anchors of an assignment are added under the ids that they had in this batch.
         request: The request as published, or ``None`` if the run ended before.
         comparisons: Callbacks in the order of capture, duplicates included.
         ending: How the run ended; ``None`` if it was killed before it could say.
         faults: The faults that were planted in it, ``None`` if none were.
+        assignment: The assignment that the request was bound to, ``None`` without one.
     """
 
     folder: RunFolder
@@ -113,6 +116,7 @@ class RunEvidence:
     rejected: tuple[RejectedRecord, ...]
     ending: RunEnding | None = field(default=None)
     faults: FaultsFile | None = field(default=None)
+    assignment: AssignmentContext | None = field(default=None)
 
     @property
     def request_data(self) -> ELS_CJAssessmentRequestV1 | None:
@@ -221,18 +225,34 @@ def load_evidence(root: Path, ending: RunEnding | None = None) -> RunEvidence:
         RejectedRecord(record, rejection or Rejection("undecodable", (), "unknown"), where)
         for record, rejection, where in read_stream(folder, Stream.REJECTED, killed=killed)
     )
+    comparisons = _valid(folder, Stream.COMPARISONS, killed)
+    results = _valid(folder, Stream.ASSESSMENT_RESULTS, killed)
+    assignment = read_assignment(folder.assignment)
+    if assignment is not None:
+        anchors = anchors_on_the_wire(assignment, _essay_ids(results, comparisons))
+        plan = plan.model_copy(update={"essays": (*plan.essays, *anchors)})
     return RunEvidence(
         folder=folder,
         plan=plan,
         request=_request(folder),
-        comparisons=_valid(folder, Stream.COMPARISONS, killed),
-        results=_valid(folder, Stream.ASSESSMENT_RESULTS, killed),
+        comparisons=comparisons,
+        results=results,
         completions=_valid(folder, Stream.COMPLETIONS, killed),
         failures=_valid(folder, Stream.FAILURES, killed),
         rejected=rejected,
         ending=ending,
         faults=read_faults(folder.faults),
+        assignment=assignment,
     )
+
+
+def _essay_ids(results: Iterable[CapturedEvent], comparisons: Iterable[CapturedEvent]) -> Iterator[str]:
+    """Every essay id of the rich results, then of the callbacks."""
+    for event in results:
+        yield from (row.essay_id for row in event.result.essay_results)
+    for event in comparisons:
+        named = (event.comparison.metadata_text(key) for key in ("essay_a_id", "essay_b_id"))
+        yield from (essay_id for essay_id in named if essay_id is not None)
 
 
 def _ending(artefact: Path) -> RunEnding | None:

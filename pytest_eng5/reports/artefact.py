@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import platform
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from pytest_eng5.contracts import utc_now
 from pytest_eng5.evidence import (
@@ -30,7 +31,8 @@ from pytest_eng5.evidence import (
     Validation,
     hash_files,
 )
-from pytest_eng5.reports.scores import reported_results, score_run
+from pytest_eng5.reports.projections import grade_projections
+from pytest_eng5.reports.scores import score_run
 
 __all__ = ["build_artefact"]
 
@@ -40,24 +42,34 @@ _HEX64 = re.compile(r"[0-9a-f]{64}")
 def build_artefact(evidence: RunEvidence, ending: RunEnding) -> Artefact:
     """The artefact of a run as it ended; what is unknown is left out.
 
+    That of an assignment is of schema 1.0 and 1.1 at once, any other of 1.1 alone: 1.0 cannot do without an
+    assignment.
+
     Raises:
         pydantic.ValidationError: The plan holds something that the artefact's schema forbids.
     """
+    both = evidence.assignment is not None
+    rows = [_comparison(n, event) for n, event in enumerate(evidence.distinct_comparisons, start=1)]
     return Artefact(
-        metadata=_metadata(evidence.plan),
-        inputs=_inputs(evidence.plan),
-        llm_comparisons=tuple(
-            _comparison(sequence, event)
-            for sequence, event in enumerate(evidence.distinct_comparisons, start=1)
-        ),
+        schema_version="1.0.0" if both else "1.1.0",
+        conforms_to=("1.0.0", "1.1.0") if both else ("1.1.0",),
+        metadata=_metadata(evidence.plan, old=both),
+        inputs=_inputs(evidence),
+        llm_comparisons=tuple(row for row in rows if not both or _complete(row)),
+        incomplete_comparisons=tuple(row for row in rows if both and not _complete(row)),
         bt_summary=score_run(evidence),
-        grade_projections=tuple(_projections(evidence)),
+        grade_projections=tuple(grade_projections(evidence)),
         costs=_costs(evidence),
-        validation=_validation(evidence, ending),
+        validation=_validation(evidence, ending, old=both),
     )
 
 
-def _metadata(plan: RunPlan) -> ArtefactMetadata:
+def _complete(row: Comparison) -> bool:
+    """Whether a comparison has everything that schema 1.0 requires of one."""
+    return None not in (row.winner_id, row.loser_id, row.prompt_hash)
+
+
+def _metadata(plan: RunPlan, *, old: bool) -> ArtefactMetadata:
     facts = plan.model_dump(
         include={
             *("scenario", "variant", "repeat", "batch_uuid", "correlation_id", "runner_version", "git_sha"),
@@ -72,14 +84,26 @@ def _metadata(plan: RunPlan) -> ArtefactMetadata:
             "generated_at": utc_now(),
             "system_prompt_sha256": plan.system_prompt.checksum if plan.system_prompt else None,
             "rubric_sha256": plan.rubric.checksum if plan.rubric else None,
+            **(_identity(plan) if old else {}),
         }
     )
 
 
-def _inputs(plan: RunPlan) -> Inputs:
+def _identity(plan: RunPlan) -> dict[str, str]:
+    """The commit; where there is none, the object id that git gives to the settings as a file."""
+    if plan.git_sha is not None:
+        return {"git_sha": plan.git_sha, "git_sha_of": "commit"}
+    content = json.dumps(plan.resolved_scenario, sort_keys=True).encode()
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
+    return {"git_sha": blob.hexdigest(), "git_sha_of": "settings"}
+
+
+def _inputs(evidence: RunEvidence) -> Inputs:
+    """What went in; instructions and prompt of an assignment are its own, which are those that were used."""
+    plan, assignment = evidence.plan, evidence.assignment
     return Inputs(
-        instructions=plan.instructions,
-        prompt_reference=plan.prompt_reference,
+        instructions=assignment.instructions if assignment else plan.instructions,
+        prompt_reference=assignment.student_prompt if assignment else plan.prompt_reference,
         anchors=tuple(_input(essay) for essay in plan.essays if essay.is_anchor),
         students=tuple(_input(essay) for essay in plan.essays if not essay.is_anchor),
     )
@@ -127,23 +151,6 @@ def _comparison(sequence: int, event: CapturedEvent) -> Comparison:
     )
 
 
-def _projections(evidence: RunEvidence) -> Iterable[dict[str, Any]]:
-    """What the rich result says about essays that are no anchors; it publishes no probabilities."""
-    for essay_id, row in reported_results(evidence).items():
-        essay = evidence.essays.get(essay_id)
-        if essay is None or essay.is_anchor:
-            continue
-        scale = evidence.plan.grade_scale
-        yield {
-            "essay_id": essay_id,
-            **({"grade_scale": scale} if scale else {}),
-            "grade": row.letter_grade,
-            "normalized_score": row.normalized_score,
-            "confidence_score": row.confidence_score,
-            "confidence_label": row.confidence_label,
-        }
-
-
 def _costs(evidence: RunEvidence) -> Costs:
     """Reported cost and tokens of every distinct callback, failed ones included: they are paid as well."""
     by_judge: defaultdict[tuple[str, str], list[CapturedEvent]] = defaultdict(list)
@@ -162,7 +169,20 @@ def _costs(evidence: RunEvidence) -> Costs:
     return Costs(total_usd=sum(count.usd for count in counts), token_counts=tuple(counts))
 
 
-def _validation(evidence: RunEvidence, ending: RunEnding) -> Validation:
+def _environment(*, old: bool) -> dict[str, str]:
+    """Where the harness runs; schema 1.0 asks for two tools that it does not use."""
+    found = {"python": platform.python_version(), "os": platform.platform(terse=True)}
+    return {**found, "pdm": _version_of("pdm"), "docker_compose": "not used"} if old else found
+
+
+def _version_of(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _validation(evidence: RunEvidence, ending: RunEnding, *, old: bool) -> Validation:
     observed = ObservedEvents(
         llm_comparisons=len(evidence.distinct_comparisons),
         assessment_results=len(evidence.results),
@@ -173,7 +193,7 @@ def _validation(evidence: RunEvidence, ending: RunEnding) -> Validation:
     return Validation(
         artefact_checksum="",
         manifest=tuple(_recorded(evidence.folder)),
-        cli_environment={"python": platform.python_version(), "os": platform.platform(terse=True)},
+        cli_environment=_environment(old=old),
         runner_status=RunnerStatus(
             partial_data=ending.partial,
             timeout_seconds=ending.timeout_seconds,
@@ -184,8 +204,8 @@ def _validation(evidence: RunEvidence, ending: RunEnding) -> Validation:
 
 
 def _recorded(folder: RunFolder) -> list[ManifestEntry]:
-    """What was recorded rather than derived: plan, request, event logs."""
-    paths: list[Path] = [folder.plan]
+    """What was recorded rather than derived: plan, assignment, request, event logs."""
+    paths: list[Path] = [path for path in (folder.plan, folder.assignment) if path.exists()]
     for part in (folder.request.parent, folder.events):
         paths += [path for path in part.rglob("*") if path.is_file()]
     return hash_files(folder.root, paths)

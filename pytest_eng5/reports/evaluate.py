@@ -54,15 +54,16 @@ def evaluate_variant(
     evidence = [item for item in loaded if isinstance(item, RunEvidence)]
     runs = tuple(item if isinstance(item, RunOutcome) else _run(item, k) for k, item in enumerate(loaded, 1))
     mode = evidence[0].plan.mode if evidence else "unknown"
-    judging = mode in JUDGING_MODES
-    found = _measure(evidence, bootstrap, seed, thresholds) if judging else "this mode judges nothing"
+    quiet = bool(evidence) and all(item.ending and item.ending.reason.is_quiet for item in evidence)
+    judging = mode in JUDGING_MODES and not quiet and (bool(thresholds) or _has_anchors(evidence))
+    found = _measure(evidence, bootstrap, seed, thresholds) if judging else _nothing_judged(mode, quiet)
     figures = found if isinstance(found, dict) else {}
     problem = found if isinstance(found, str) else None
     if not evidence:
         problem = "no run can be read"
-    verdicts = tuple(_judge(threshold, figures, problem) for threshold in thresholds)
+    verdicts = () if quiet else tuple(_judge(threshold, figures, problem) for threshold in thresholds)
     verdict, reasons = decide(runs, verdicts, expected_codes, problem if judging else None)
-    if mode in QUIET_MODES and verdict is Outcome.PASS:
+    if (quiet or mode in QUIET_MODES) and verdict is Outcome.PASS:
         verdict = Outcome.DONE
     return VariantOutcome(
         scenario=evidence[0].plan.scenario if evidence else root.parent.name,
@@ -77,6 +78,17 @@ def evaluate_variant(
         not_computed=problem,
         expected_codes=expected_codes,
     )
+
+
+def _has_anchors(evidence: Sequence[RunEvidence]) -> bool:
+    """Whether there is anything to measure agreement with; where nothing can be read that stays open."""
+    return not evidence or any(essay.is_anchor for item in evidence for essay in item.plan.essays)
+
+
+def _nothing_judged(mode: str, quiet: bool) -> str:
+    if quiet:
+        return "the run was not waited for"
+    return "without an assignment there are no anchors" if mode == "execute" else "this mode judges nothing"
 
 
 def _load(root: Path, repeat: int) -> RunEvidence | RunOutcome:

@@ -144,8 +144,9 @@ class VariantOutcome:
 
     @property
     def judging(self) -> bool:
-        """Whether comparisons are made in this mode, so that there is something to judge."""
-        return self.mode not in QUIET_MODES
+        """Whether comparisons were to be made and waited for, so that there is something to judge."""
+        waited = not self.runs or any(not (run.ending and run.ending.reason.is_quiet) for run in self.runs)
+        return self.mode not in QUIET_MODES and waited
 
     @property
     def essay_counts(self) -> tuple[int, int] | None:

@@ -29,6 +29,7 @@ from pytest_eng5.runner.connections import (
     refuse_real_topics,
     topic_prefix,
 )
+from pytest_eng5.runner.operating import Operator
 from pytest_eng5.runner.pipeline_process import PipelineUrls, ReferencePipeline
 from pytest_eng5.runner.settings import Environment
 from pytest_eng5.sessions import SessionIdentity, group_id
@@ -52,6 +53,7 @@ class Backend:
     urls: PipelineUrls
     topic_prefix: str
     live: bool
+    operator: Operator | None = None
 
     def environment(self) -> Environment:
         """The surroundings of a run."""
@@ -63,6 +65,7 @@ class Backend:
             topic_prefix=self.topic_prefix,
             reference_pipeline=self.pipeline is not None,
             live=self.live,
+            operator=self.operator,
         )
 
     def watch(self, lost: Callable[[str], None]) -> None:
@@ -91,7 +94,7 @@ def open_backend(
     with _locked(identity.shared):
         record = identity.shared / _RECORD
         if record.exists():
-            return _attach(json.loads(record.read_text()), options)
+            return _attach(json.loads(record.read_text()), options, identity)
         try:
             backend = _start(options, identity, logs, report)
         except Eng5Error as error:
@@ -130,14 +133,15 @@ def _remember(backend: Backend) -> dict[str, Any]:
     }
 
 
-def _attach(record: dict[str, Any], options: BackendOptions) -> Backend:
+def _attach(record: dict[str, Any], options: BackendOptions, identity: SessionIdentity) -> Backend:
     if "failed" in record:
         raise BackendFailed(record["failed"])
     broker = attach(record["broker"], broker_options(options))
     broker.connection  # noqa: B018 - an unusable broker raises here
     pipeline = ReferencePipeline.attach(record["pipeline"]) if record["pipeline"] else None
     urls = pipeline.urls if pipeline else external_urls(options)
-    return Backend(broker, pipeline, urls, record["topic_prefix"], options.live)
+    operator = Operator.appoint(identity.shared) if pipeline else None
+    return Backend(broker, pipeline, urls, record["topic_prefix"], options.live, operator)
 
 
 def _start(
@@ -160,18 +164,20 @@ def _start(
             run_blocking(_check_access(connection, options, identity))
         if urls is not None:
             return Backend(broker, None, urls, prefix, options.live)
+        operator = Operator.appoint(identity.shared)
         pipeline = ReferencePipeline.start(
             connection.bootstrap_servers,
             logs / "pipeline.log",
             topic_prefix=prefix,
             kafka_config=options.kafka_config if broker.kind == "external" else None,
             partitions=options.partitions,
+            operator=operator,
             **watched,
         )
     except BaseException:
         broker.stop()
         raise
-    return Backend(broker, pipeline, pipeline.urls, prefix, options.live)
+    return Backend(broker, pipeline, pipeline.urls, prefix, options.live, operator)
 
 
 async def _check_access(

@@ -14,13 +14,13 @@ from pytest_eng5.contracts import utc_now
 from pytest_eng5.errors import Eng5Error
 from pytest_eng5.evidence import EndReason, RunEnding
 from pytest_eng5.runner.claims import Claim
-from pytest_eng5.runner.errors import RunnerError
+from pytest_eng5.runner.errors import RunnerError, reason_of
 from pytest_eng5.runner.handlers import HANDLER_MAP
-from pytest_eng5.runner.inventory import read_inputs
+from pytest_eng5.runner.prerequisites import inventory_of, service_of
 from pytest_eng5.runner.resources import Finalise, Resources, open_resources
 from pytest_eng5.runner.settings import Environment, RunnerSettings, RunSpec
 
-__all__ = ["Campaign"]
+__all__ = ["Campaign", "unstarted"]
 
 _T = TypeVar("_T")
 
@@ -35,8 +35,8 @@ class Campaign:
         group_id: Kafka group under which this process commits what it has captured.
         concurrency: Runs at once.
         budget_usd: Ceiling for all runs together.
-        sender: ``user_id``, ``org_id`` and ``batch_label`` of all requests, where they are not the defaults
-            of `RunnerSettings`.
+        more: Further fields of all runs' `RunnerSettings`, where they are not its defaults.
+        kafka: Whether the runs need it.
     """
 
     def __init__(
@@ -48,14 +48,17 @@ class Campaign:
         group_id: str,
         concurrency: int = 8,
         budget_usd: float | None = None,
-        sender: Mapping[str, str | None] | None = None,
+        more: Mapping[str, Any] | None = None,
+        kafka: bool = True,
     ) -> None:
         self.environment = environment
         self.session = session
         self._finalise = finalise
         self._group_id = group_id
         self._budget_usd = budget_usd
-        self._sender: dict[str, Any] = dict(sender or {})
+        self._more = dict(more or {})
+        self._kafka = kafka
+        self._service = service_of(environment)
         self._spent_usd = 0.0
         self._loop = asyncio.new_event_loop()
         self._slots = asyncio.Semaphore(concurrency)
@@ -86,7 +89,7 @@ class Campaign:
     def abort(self, reason: str) -> None:
         """End all runs at once, from any thread: what they need is gone."""
         resources = self._resources
-        if resources is not None and not self._closed:
+        if resources is not None and resources.hub is not None and not self._closed:
             asyncio.run_coroutine_threadsafe(resources.hub.abort(reason), self._loop)
 
     def close(self, *, cancel: bool = False) -> None:
@@ -103,7 +106,9 @@ class Campaign:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     async def _open(self) -> None:
-        opened = open_resources(self.environment, self.session, self._group_id, self._finalise)
+        opened = open_resources(
+            self.environment, self.session, self._group_id, self._finalise, kafka=self._kafka
+        )
         self._resources = await self._stack.enter_async_context(opened)
 
     async def _finish(self, cancel: bool) -> None:
@@ -117,15 +122,15 @@ class Campaign:
     async def _tracked(self, spec: RunSpec, claim: Claim | None) -> RunEnding:
         task = asyncio.create_task(self._bounded(spec), name=f"eng5-run {spec.key}")
         self._tasks[spec.key] = task
-        ending = _failed(RunnerError("the run was not performed"))
+        ending = unstarted(RunnerError("the run was not performed"))
         try:
             ending = await asyncio.shield(task)
         except asyncio.CancelledError:
             ending = _interrupted()
         except Eng5Error as error:
-            ending = _failed(error)
+            ending = unstarted(error)
         except Exception as error:
-            ending = _failed(RunnerError(f"unexpected {type(error).__name__}: {error}"))
+            ending = unstarted(RunnerError(f"unexpected {type(error).__name__}: {error}"))
         finally:
             if claim is not None:
                 await asyncio.to_thread(claim.settle, ending)
@@ -136,14 +141,15 @@ class Campaign:
             assert self._resources is not None
             if self._budget_usd is not None and self._spent_usd > self._budget_usd:
                 return _over_budget(self._spent_usd, self._budget_usd)
-            inventory = await asyncio.to_thread(read_inputs, spec.variant.mode, spec.variant.inputs_dir)
+            inventory = await asyncio.to_thread(inventory_of, spec.variant, self._service)
             settings = RunnerSettings(
                 spec,
                 self.environment,
                 self._finalise,
                 budget_usd=self._ceiling(spec),
                 session_budget_usd=self._budget_usd,
-                **self._sender,
+                assignment_id=spec.variant.assignment_id,
+                **self._more,
             )
             handler = HANDLER_MAP[spec.variant.mode]()
             paths = spec.paths(self.session)
@@ -162,8 +168,9 @@ def _ended(reason: EndReason, detail: str) -> RunEnding:
     return RunEnding(reason=reason, detail=detail, started_at=now, ended_at=now, published=False)
 
 
-def _failed(error: Eng5Error) -> RunEnding:
-    return _ended(EndReason.INFRASTRUCTURE, str(error))
+def unstarted(error: Eng5Error) -> RunEnding:
+    """The ending of a run that an error kept from starting."""
+    return _ended(reason_of(error), str(error))
 
 
 def _interrupted() -> RunEnding:

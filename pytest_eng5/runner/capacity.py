@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Capacity", "Shortage", "comparison_shortages", "essay_shortages"]
+__all__ = ["REGISTER", "Capacity", "Shortage", "comparison_shortages", "essay_shortages"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,15 @@ class Shortage:
 
 _ANCHORS = "put anchor essays into anchors/"
 _STUDENTS = "put the students' essays into students/"
-_REGISTER = "register the assignment's anchors: eng5 register-anchors"
+REGISTER = "register the assignment's anchors: eng5 register-anchors"
 
 
 def essay_shortages(mode: str, capacity: Capacity) -> tuple[Shortage, ...]:
     """Return what a mode has too few essays of; nothing if it can run.
 
     ``plan`` takes any folder with an essay; ``dry-run`` writes an artefact, whose schema wants an anchor and
-    a student; ``execute`` needs a student and an anchor; ``anchor-align-test`` needs two anchors only.
+    a student; ``execute`` needs an anchor and two students, because the CJ service compares nothing for a
+    single one (contract 7.8); ``anchor-align-test`` needs two anchors only.
 
     Raises:
         ValueError: There is no such mode.
@@ -71,8 +72,11 @@ def _essay_shortages(mode: str, capacity: Capacity) -> Iterator[Shortage]:
         return
     if not capacity.students:
         yield Shortage("the inputs folder holds no students' essays", _STUDENTS)
+    elif capacity.students < 2 and mode == "execute":
+        what = "the inputs folder holds one student's essay; the CJ service compares two or more"
+        yield Shortage(what, _STUDENTS)
     if not capacity.anchors and mode == "execute":
-        yield Shortage("the assignment has no anchors in the CJ service", _REGISTER)
+        yield Shortage("the assignment has no anchors in the CJ service", REGISTER)
     elif not capacity.anchors:
         yield Shortage("the inputs folder holds no anchors", _ANCHORS)
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from pytest_eng5.contracts import CourseCode, Provider
+from pytest_eng5.contracts import GRADE_SCALES, CourseCode, Provider
 from pytest_eng5.errors import UsageError
-from pytest_eng5.runner.capacity import Shortage, comparison_shortages
+from pytest_eng5.runner.capacity import Capacity, Shortage, comparison_shortages
 from pytest_eng5.runner.errors import InputError
 from pytest_eng5.runner.flags import RunFlags, flag
-from pytest_eng5.runner.handlers import require_essays
 from pytest_eng5.runner.inventory import Inventory, read_inputs, read_source
 from pytest_eng5.runner.planning import refuse_unreachable
+from pytest_eng5.runner.prerequisites import CJService, cj_service, require_essays, require_inputs
 from pytest_eng5.runner.settings import OFFLINE_MODES, RunSpec
 from pytest_eng5.scenario import Judge, Location, Timeout, Variant, load_scenario
 
@@ -36,6 +36,7 @@ _PROMPTS = ("system_prompt", "rubric")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "mode": MODES,
     "language": ("en", "sv"),
+    "expected_grade_scale": tuple(GRADE_SCALES),
     "course_code": tuple(code.value for code in CourseCode),
     "llm_provider": get_args(Provider),
     "anchor_align_provider": get_args(Provider),
@@ -60,6 +61,11 @@ class Prepared:
     def offline(self) -> bool:
         """Whether no broker and no service is needed."""
         return self.mode in OFFLINE_MODES
+
+    @property
+    def without_kafka(self) -> bool:
+        """Whether the runs end before they would publish."""
+        return not self.offline and self.flags.no_kafka
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -123,13 +129,7 @@ def _with_choices(flags: RunFlags) -> RunFlags:
 
 
 def _refuse_mode(flags: RunFlags, mode: str) -> None:
-    """Refuse flags that do not go with the mode, and the mode that does not exist yet."""
-    if mode == "execute":
-        raise UsageError(
-            "mode execute is not supported yet",
-            where="--mode execute",
-            fix="use plan, dry-run or anchor-align-test",
-        )
+    """Refuse flags that do not go with the mode or with each other."""
     rules = (
         (_EXECUTE_ONLY, ("execute",)),
         (_ALIGN_ONLY, ("anchor-align-test",)),
@@ -142,7 +142,15 @@ def _refuse_mode(flags: RunFlags, mode: str) -> None:
                 where=wrong[0],
                 fix="leave it out, or choose that mode",
             )
-    if flags.content_service_url and flags.broker_kind == "embedded" and mode not in OFFLINE_MODES:
+    if mode == "execute":
+        _refuse_execute_flags(flags)
+    unpublished = mode == "execute" and flags.no_kafka
+    if (
+        flags.content_service_url
+        and flags.broker_kind == "embedded"
+        and mode not in OFFLINE_MODES
+        and not unpublished
+    ):
         raise UsageError(
             "there is an address of a service, but none of its Kafka",
             where="--content-service-url",
@@ -153,6 +161,33 @@ def _refuse_mode(flags: RunFlags, mode: str) -> None:
             "nothing can be compared without Kafka",
             where="--no-kafka",
             fix="leave it out, or use --mode dry-run, which publishes nothing",
+        )
+
+
+def _refuse_execute_flags(flags: RunFlags) -> None:
+    if flags.auto_extract_eng5_db:
+        raise UsageError(
+            "there is no database to extract from",
+            where="--auto-extract-eng5-db",
+            fix="leave it out: scores, grades and comparisons are in the run folder",
+        )
+    if flags.no_kafka and flags.await_completion:
+        raise UsageError(
+            "what is not published cannot be awaited",
+            where="--no-kafka",
+            fix="leave out one of --no-kafka and --await-completion",
+        )
+    if flags.no_kafka and flags.content_service_url is None:
+        raise UsageError(
+            "without Kafka there is no pipeline of our own, and none of its services is named",
+            where="--no-kafka",
+            fix="give --content-service-url and --cj-service-url, or leave it out",
+        )
+    if flags.cj_system_prompt is False and flags.system_prompt is not None:
+        raise UsageError(
+            "a system prompt is given, and none is to be sent",
+            where="--no-cj-system-prompt",
+            fix="leave out one of --no-cj-system-prompt and --system-prompt",
         )
 
 
@@ -188,17 +223,26 @@ def _runs(flags: RunFlags, variant: Variant, mode: str) -> Iterator[tuple[RunSpe
     inventory = read_inputs(mode, changed.inputs_dir)
     if mode != "plan":
         require_essays(mode, inventory)
-    if mode == "anchor-align-test":
+    if mode not in OFFLINE_MODES:
+        require_inputs(changed, inventory, changed.assignment_id, _place(flags))
         refuse_unreachable(changed, inventory)
-        if refused := [short for short in _short_of_comparisons(changed, inventory) if short.refused]:
-            where = "--max-comparisons" if flags.max_comparisons else str(variant.location)
-            raise UsageError(refused[0].message, where=where, fix=refused[0].fix)
+    refused = [short for short in _short_of_comparisons(changed, inventory) if short.refused]
+    if mode == "anchor-align-test" and refused:
+        where = "--max-comparisons" if flags.max_comparisons else str(variant.location)
+        raise UsageError(refused[0].message, where=where, fix=refused[0].fix)
     for repeat in range(1, changed.repeats + 1):
         yield RunSpec(changed, repeat, planned_mode=planned), inventory
 
 
+def _place(flags: RunFlags) -> CJService:
+    """Whose CJ service the runs ask: that of a pipeline of our own, unless another one is named."""
+    if flags.no_kafka:
+        return CJService(flags.cj_service_url)
+    return cj_service(flags)
+
+
 def _short_of_comparisons(variant: Variant, inventory: Inventory) -> tuple[Shortage, ...]:
-    essays = len(inventory.anchors)
+    essays = Capacity(len(inventory.anchors), len(inventory.students)).compared(variant.mode)
     return comparison_shortages(essays, variant.planned_comparisons(essays))
 
 
@@ -214,6 +258,8 @@ def _changed(flags: RunFlags, variant: Variant, mode: str) -> Variant:
         changes["comparisons_max"] = flags.max_comparisons
     if flags.completion_timeout is not None:
         changes["timeout"] = Timeout(variant.timeout.idle, flags.completion_timeout)
+    if mode == "execute":
+        changes |= _assignment(flags, variant)
     for name in _PROMPTS:
         if (path := getattr(flags, name)) is not None:
             changes[name] = _prompt(path.absolute(), name)
@@ -222,6 +268,27 @@ def _changed(flags: RunFlags, variant: Variant, mode: str) -> Variant:
     if mode == "dry-run":
         changes["thresholds"] = ()
     return replace(variant, **changes)
+
+
+def _assignment(flags: RunFlags, variant: Variant) -> dict[str, Any]:
+    """What flags say about the assignment of mode ``execute``."""
+    changes = {
+        "assignment_id": str(flags.assignment_id) if flags.assignment_id else variant.assignment_id,
+        "course_id": str(flags.course_id) if flags.course_id else variant.course_id,
+        "expected_grade_scale": flags.expected_grade_scale or variant.expected_grade_scale,
+    }
+    if flags.cj_system_prompt is False:
+        changes["system_prompt"] = None
+    bound = changes["assignment_id"] is not None
+    if bound and changes["course_id"] is None:
+        raise UsageError("an assignment needs its course", where="--course-id", fix="give the course's UUID")
+    if flags.expected_grade_scale is not None and not bound:
+        raise UsageError(
+            "this is the grade scale of an assignment, and there is none",
+            where="--expected-grade-scale",
+            fix="give --assignment-id too, or leave it out",
+        )
+    return changes
 
 
 def _inputs(flags: RunFlags, variant: Variant) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from uuid import UUID, uuid4
 
 from pytest_eng5 import __version__
 from pytest_eng5.contracts import (
+    PLAIN_PREFIX,
+    STUDENT_PREFIX,
     ContentType,
     CourseCode,
     ELS_CJAssessmentRequestV1,
@@ -25,16 +27,29 @@ from pytest_eng5.contracts import (
     SystemProcessingMetadata,
     grade_rank,
     scale_of,
+    text_sha256,
     topic_name,
     utc_now,
     wire_essay_id,
 )
-from pytest_eng5.evidence import PlannedEssay, RunPlan, SourceText
-from pytest_eng5.runner.inventory import Inventory, read_source
+from pytest_eng5.evidence import AssignmentContext, PlannedEssay, RunPlan, SourceText
+from pytest_eng5.runner.assignments import Assignment
+from pytest_eng5.runner.capacity import comparison_shortages
+from pytest_eng5.runner.errors import AssignmentRefused, InputError
+from pytest_eng5.runner.inventory import Essay, Inventory, read_source
 from pytest_eng5.runner.settings import RunnerSettings, deadlines_for
-from pytest_eng5.scenario import STUDENT_FOLDER, Variant
+from pytest_eng5.scenario import STUDENT_FOLDER, ScenarioError, Variant, read_student_grades
+from pytest_eng5.scenario.essays import normal_name
 
-__all__ = ["SOURCE_SERVICE", "compose_plan", "compose_request", "qualities", "simulation"]
+__all__ = [
+    "SOURCE_SERVICE",
+    "bind_plan",
+    "compose_plan",
+    "compose_request",
+    "qualities",
+    "sent_essays",
+    "simulation",
+]
 
 SOURCE_SERVICE = "pytest_eng5"
 _REPEAT_STRIDE = 1_000_003
@@ -65,7 +80,7 @@ def compose_plan(settings: RunnerSettings, inventory: Inventory) -> RunPlan:
     essays = tuple(_planned(batch_id, variant.mode, inventory))
     planned = variant.planned_comparisons(len(essays))
     deadlines = deadlines_for(variant, planned)
-    scale = scale_of({essay.grade for essay in inventory.anchors if essay.grade})
+    scale = scale_of({essay.grade for essay in essays if essay.grade})
     return RunPlan(
         scenario=variant.scenario,
         variant=variant.id,
@@ -98,13 +113,43 @@ def compose_plan(settings: RunnerSettings, inventory: Inventory) -> RunPlan:
     )
 
 
+def bind_plan(plan: RunPlan, variant: Variant, assignment: AssignmentContext) -> RunPlan:
+    """The plan of a run whose assignment is known: the service adds its anchors to the students' essays.
+
+    Raises:
+        AssignmentRefused: There are too few comparisons for so many essays.
+    """
+    essays = len(plan.essays) + len(assignment.anchors)
+    planned = variant.planned_comparisons(essays)
+    short = next((each for each in comparison_shortages(essays, planned) if each.refused), None)
+    if short is not None:
+        raise AssignmentRefused(short.message, where="comparisons.max", fix=short.fix)
+    return plan.model_copy(
+        update={
+            "planned_comparisons": planned,
+            "total_seconds": deadlines_for(variant, planned).total,
+            "grade_scale": assignment.grade_scale,
+        }
+    )
+
+
+def sent_essays(mode: str, inventory: Inventory) -> tuple[Essay, ...]:
+    """The essays that a mode uploads and names in its request, in this order."""
+    return inventory.anchors if mode == "anchor-align-test" else inventory.students
+
+
 def _planned(batch_id: str, mode: str, inventory: Inventory) -> Iterator[PlannedEssay]:
-    """The essays of a run; ids on the wire differ even if a student's own id is that of an anchor."""
+    """The essays of a run; ids on the wire differ even if a student's own id is that of an anchor.
+
+    Those of mode ``execute`` go into an artefact of schema 1.0, which allows no colons in them.
+    """
     anchors = [(essay, essay.local_id, True) for essay in inventory.anchors]
     students = [(essay, f"{STUDENT_FOLDER}/{essay.local_id}", False) for essay in inventory.students]
-    for essay, identity, is_anchor in anchors if mode == "anchor-align-test" else (*anchors, *students):
+    chosen = {"anchor-align-test": anchors, "execute": students}.get(mode, [*anchors, *students])
+    prefix = PLAIN_PREFIX if mode == "execute" else STUDENT_PREFIX
+    for essay, identity, is_anchor in chosen:
         yield PlannedEssay(
-            essay_id=wire_essay_id(batch_id, identity),
+            essay_id=wire_essay_id(batch_id, identity, prefix),
             local_id=essay.local_id,
             file_name=essay.path.name,
             source_path=essay.path.relative_to(inventory.root).as_posix(),
@@ -178,6 +223,7 @@ def compose_request(
             "runner_mode": plan.mode,
             "batch_label": settings.batch_label or f"{plan.scenario}.{plan.variant}.{plan.repeat}",
             "max_comparisons": plan.planned_comparisons,
+            **({"llm_batching_mode_hint": settings.batching_mode} if settings.batching_mode else {}),
         },
     )
 
@@ -195,18 +241,61 @@ def qualities(grades: Mapping[str, str]) -> dict[str, float]:
     return {essay: steps.get(grade, -1.0) for essay, grade in grades.items()}
 
 
-def simulation(plan: RunPlan, variant: Variant) -> dict[str, Any]:
+def simulation(plan: RunPlan, variant: Variant, assignment: Assignment | None = None) -> dict[str, Any]:
     """How the reference pipeline's judge decides in one run.
 
-    Repeats differ in their seed, so that they are independent draws of the same judge.
+    Repeats differ in their seed, so that they are independent draws of the same judge. Students are as good
+    as the variant's table of grades says, else as the anchors are on average. What the service calls the
+    anchors of an assignment is not known yet: what is said of them is said of their texts.
+
+    Args:
+        plan: The run.
+        variant: Its variant.
+        assignment: What it is bound to, if anything.
+
+    Raises:
+        InputError: The table of students' grades cannot be read any more.
     """
     mock = variant.judge.mock
+    anchors = {anchor.anchor_id: anchor.grade for anchor in assignment.context.anchors} if assignment else {}
+    graded = {essay.essay_id: essay.grade for essay in plan.essays if essay.grade}
+    students = [essay for essay in plan.essays if not essay.is_anchor]
+    quality = qualities({**anchors, **graded, **_student_grades(variant, students)})
+    usual = [quality[label] for label in anchors]
+    average = sum(usual) / len(usual) if usual else 0.0
+    told = assignment.texts if assignment else {}
+    texts = {label: text_sha256(text.strip()) for label, text in told.items()}
+    by_text = {
+        "text_qualities": {texts[label]: quality[label] for label in anchors},
+        "text_labels": {texts[label]: label for label in anchors},
+    }
     return {
-        "qualities": qualities({essay.essay_id: essay.grade for essay in plan.essays if essay.grade}),
-        "labels": {essay.essay_id: essay.local_id for essay in plan.essays},
+        "qualities": {essay.essay_id: quality.get(essay.essay_id, average) for essay in plan.essays},
+        "labels": {essay.essay_id: _label(essay) for essay in plan.essays},
+        **(by_text if assignment else {}),
         "discrimination": mock.discrimination,
         "position_bias": mock.position_bias,
         "failure_rate": mock.failure_rate,
         "latency_ms": mock.latency_ms,
         "seed": mock.seed + _REPEAT_STRIDE * (plan.repeat - 1),
+    }
+
+
+def _label(essay: PlannedEssay) -> str:
+    return essay.local_id if essay.is_anchor else f"{STUDENT_FOLDER}/{essay.local_id}"
+
+
+def _student_grades(variant: Variant, students: Iterable[PlannedEssay]) -> dict[str, str]:
+    """Grade of each student in the variant's table, by id on the wire."""
+    table = variant.judge.mock.student_grades
+    if table is None:
+        return {}
+    try:
+        grades = read_student_grades(table)
+    except ScenarioError as error:
+        raise InputError(error.problems) from error
+    return {
+        student.essay_id: grades[name]
+        for student in students
+        if (name := normal_name(student.file_name)) in grades
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,17 +13,35 @@ import httpx
 from pytest_eng5.capture import End, Published, RunChannel, wait_for_end
 from pytest_eng5.contracts import utc_now
 from pytest_eng5.errors import Eng5Error
-from pytest_eng5.evidence import EndReason, RunEnding, RunPlan, write_atomic, write_faults, write_plan
-from pytest_eng5.runner.composition import compose_plan, compose_request, simulation
-from pytest_eng5.runner.errors import LiveRunRefused, RunnerError
+from pytest_eng5.evidence import (
+    EndReason,
+    RunEnding,
+    RunPlan,
+    write_assignment,
+    write_atomic,
+    write_faults,
+    write_plan,
+)
+from pytest_eng5.runner.assignments import Assignment, examine_assignment
+from pytest_eng5.runner.composition import (
+    bind_plan,
+    compose_plan,
+    compose_request,
+    sent_essays,
+    simulation,
+)
+from pytest_eng5.runner.errors import LiveRunRefused, RunnerError, reason_of
 from pytest_eng5.runner.faults import PlantedFaults, plant_faults
 from pytest_eng5.runner.inventory import Inventory
+from pytest_eng5.runner.provisioning import provide_assignment, provision_of
 from pytest_eng5.runner.resources import Resources
 from pytest_eng5.runner.settings import Environment, RunnerPaths, RunnerSettings, deadlines_for
 from pytest_eng5.scenario import Variant
-from pytest_eng5.services import ContentClient, ProviderClient, ServiceError
+from pytest_eng5.services import ContentClient, ProviderClient, ServiceError, UploadCache
 
 __all__ = ["perform_run"]
+
+UPLOAD_CACHE = "content_upload_cache.json"
 
 
 @dataclass(slots=True)
@@ -47,21 +67,43 @@ class _Progress:
         )
 
 
+@contextmanager
+def _bound_to(settings: RunnerSettings, assignment_id: str | None) -> Iterator[None]:
+    """Settings with another assignment, or none, while something is composed."""
+    before, settings.assignment_id = settings.assignment_id, assignment_id
+    try:
+        yield
+    finally:
+        settings.assignment_id = before
+
+
 async def perform_run(
-    resources: Resources, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths
+    resources: Resources,
+    settings: RunnerSettings,
+    inventory: Inventory,
+    paths: RunnerPaths,
+    assignment_id: str | None = None,
 ) -> tuple[RunEnding, float]:
     """Perform one run and leave its folder complete; returns the ending and its cost in USD as reported.
 
     Never raises for what happens to the run: the ending says it. Cancelling ends the run as interrupted,
     with the folder finished just the same.
+
+    Args:
+        resources: Connections.
+        settings: Of the run.
+        inventory: What goes into it.
+        paths: Where it writes.
+        assignment_id: What its request is bound to; ``None`` for the GUEST flow, whatever the settings say.
     """
     progress = _Progress(utc_now())
-    plan = await asyncio.to_thread(compose_plan, settings, inventory)
+    with _bound_to(settings, assignment_id):
+        plan = await asyncio.to_thread(compose_plan, settings, inventory)
     await asyncio.to_thread(write_plan, paths.run.plan, plan)
     try:
         end = await _publish_and_capture(resources, settings, inventory, paths, plan, progress)
     except Eng5Error as error:
-        end = End(EndReason.INFRASTRUCTURE, str(error))
+        end = End(reason_of(error), str(error))
     except asyncio.CancelledError:
         end = End(EndReason.INTERRUPTED, "the session was interrupted")
     except Exception as error:
@@ -85,20 +127,58 @@ async def _publish_and_capture(
 ) -> End:
     environment, variant = settings.environment, settings.spec.variant
     await _refuse_unasked_cost(resources.http, environment, variant.judge.provider)
+    assignment = await _assignment(resources.http, settings, inventory, plan)
+    if assignment is not None:
+        plan = bind_plan(plan, variant, assignment.context)
+        await asyncio.to_thread(write_plan, paths.run.plan, plan)
+        await asyncio.to_thread(write_assignment, paths.run.assignment, assignment.context)
     progress.faults = await plant_faults(resources.http, environment, plan, variant)
-    storage, prompt_id = await _upload(resources.http, environment, plan, inventory)
+    storage, prompt_id = await _upload(resources.http, settings, paths, plan, inventory)
     if variant.judge.provider == "mock":
-        await _register_simulation(resources.http, environment, plan, variant)
-    request = compose_request(plan, settings, storage, prompt_id).to_wire()
+        await _register_simulation(resources.http, environment, plan, variant, assignment)
+    with _bound_to(settings, plan.assignment_id):
+        request = compose_request(plan, settings, storage, prompt_id).to_wire()
     await asyncio.to_thread(write_atomic, paths.run.request, request)
+    if not settings.publish:
+        return End(EndReason.NOT_PUBLISHED, "the request was composed and not published, as was asked for")
+    return await _published(resources, settings, paths, plan, request, progress)
+
+
+async def _published(
+    resources: Resources,
+    settings: RunnerSettings,
+    paths: RunnerPaths,
+    plan: RunPlan,
+    request: bytes,
+    progress: _Progress,
+) -> End:
+    """Publish the request, and wait for what comes of it unless that was not asked for."""
+    hub, publisher = resources.kafka
+    hub.check()
+    if not settings.await_completion:
+        progress.published = await publisher.publish(request, plan.batch_uuid)
+        told = f"published at {progress.published.position} and not waited for, as was asked for"
+        return End(EndReason.NOT_AWAITED, told)
     essays = frozenset(essay.essay_id for essay in plan.essays)
     progress.channel = RunChannel(paths.run, plan.batch_uuid, essays, plan.planned_comparisons)
-    resources.hub.check()
-    resources.hub.register(progress.channel)
-    progress.published = await resources.publisher.publish(request, plan.batch_uuid)
-    deadlines = deadlines_for(variant, plan.planned_comparisons)
+    hub.register(progress.channel)
+    progress.published = await publisher.publish(request, plan.batch_uuid)
+    deadlines = deadlines_for(settings.spec.variant, plan.planned_comparisons)
     budgets = plan.budget_usd, settings.session_budget_usd
-    return await wait_for_end(resources.hub, progress.channel, deadlines, *budgets)
+    return await wait_for_end(hub, progress.channel, deadlines, *budgets)
+
+
+async def _assignment(
+    http: httpx.AsyncClient, settings: RunnerSettings, inventory: Inventory, plan: RunPlan
+) -> Assignment | None:
+    """What the run is bound to: provided first on a pipeline of ours, only looked at on any other."""
+    environment, variant, wanted = settings.environment, settings.spec.variant, plan.assignment_id
+    if wanted is None:
+        return None
+    if environment.operator is not None:
+        provision = provision_of(variant, inventory)
+        await provide_assignment(http, environment, environment.operator, wanted, provision)
+    return await examine_assignment(http, environment, variant, wanted, inventory, plan.correlation_id)
 
 
 async def _refuse_unasked_cost(http: httpx.AsyncClient, environment: Environment, provider: str) -> None:
@@ -123,7 +203,11 @@ async def _refuse_unasked_cost(http: httpx.AsyncClient, environment: Environment
 
 
 async def _register_simulation(
-    http: httpx.AsyncClient, environment: Environment, plan: RunPlan, variant: Variant
+    http: httpx.AsyncClient,
+    environment: Environment,
+    plan: RunPlan,
+    variant: Variant,
+    assignment: Assignment | None,
 ) -> None:
     """Say how the simulated judge behaves, to the reference pipeline and to any service that offers it.
 
@@ -133,8 +217,9 @@ async def _register_simulation(
     if environment.llm_url is None:
         return
     provider = ProviderClient(http, environment.llm_url)
+    body = simulation(plan, variant, assignment)
     if environment.reference_pipeline:
-        await provider.register_simulation(plan.batch_uuid, simulation(plan, variant))
+        await provider.register_simulation(plan.batch_uuid, body)
         return
     try:
         path = await provider.simulations_path()
@@ -142,17 +227,28 @@ async def _register_simulation(
         # Not reachable from here: its mode matters only where it must be a mock, and there it was asked.
         return
     if path is not None:
-        await provider.register_simulation(plan.batch_uuid, simulation(plan, variant), path)
+        await provider.register_simulation(plan.batch_uuid, body, path)
 
 
 async def _upload(
-    http: httpx.AsyncClient, environment: Environment, plan: RunPlan, inventory: Inventory
+    http: httpx.AsyncClient,
+    settings: RunnerSettings,
+    paths: RunnerPaths,
+    plan: RunPlan,
+    inventory: Inventory,
 ) -> tuple[dict[str, str], str | None]:
-    """Store all texts at once; returns storage ids by essay id, and the student prompt's."""
-    content = ContentClient(http, environment.content_url)
-    texts = [essay.text for essay in inventory.anchors]
-    if plan.prompt_reference is not None:
-        texts.append(plan.prompt_reference.content)
-    stored = await asyncio.gather(*(content.store(text) for text in texts))
+    """Store all texts at once; returns storage ids by essay id, and that of a prompt that goes along.
+
+    What a service that outlives the session has already is remembered in the output folder. The prompt of an
+    assignment is the service's own.
+    """
+    url, ours = settings.environment.content_url, settings.environment.reference_pipeline
+    cache = None if ours else UploadCache(paths.session.parent / UPLOAD_CACHE, url)
+    content = ContentClient(http, url, cache=cache, force_reupload=settings.force_reupload)
+    texts = [essay.text for essay in sent_essays(plan.mode, inventory)]
+    prompt = plan.prompt_reference if plan.assignment_id is None else None
+    if prompt is not None:
+        texts.append(prompt.content)
+    stored = await content.store_all(texts)
     ids = {essay.essay_id: storage for essay, storage in zip(plan.essays, stored, strict=False)}
-    return ids, stored[-1] if plan.prompt_reference is not None else None
+    return ids, stored[-1] if prompt is not None else None

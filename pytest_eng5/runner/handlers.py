@@ -15,24 +15,21 @@ from pytest_eng5.evidence import (
     write_plan,
     write_snapshot,
 )
-from pytest_eng5.runner.capacity import Capacity, essay_shortages
 from pytest_eng5.runner.composition import compose_plan
-from pytest_eng5.runner.errors import InputError
 from pytest_eng5.runner.execution import perform_run
 from pytest_eng5.runner.inventory import Inventory
 from pytest_eng5.runner.planning import compose_snapshot
+from pytest_eng5.runner.prerequisites import require_essays, require_inputs, service_of
 from pytest_eng5.runner.resources import Resources, open_resources
 from pytest_eng5.runner.settings import RunnerPaths, RunnerSettings
-from pytest_eng5.scenario import Location, Problem
 
 __all__ = [
     "HANDLER_MAP",
     "AnchorAlignHandler",
     "DryRunHandler",
+    "ExecuteHandler",
     "ModeHandlerProtocol",
     "PlanHandler",
-    "exit_code",
-    "require_essays",
 ]
 
 
@@ -44,7 +41,8 @@ class ModeHandlerProtocol(Protocol):
         """Perform one run from beginning to end and return the command line's exit code.
 
         Raises:
-            InputError: There are not enough essays for the mode.
+            InputError: There are not enough essays for the mode, or another of its inputs is missing.
+            AssignmentRefused: A service that the mode asks has no address.
         """
         ...
 
@@ -53,13 +51,6 @@ class ModeHandlerProtocol(Protocol):
     ) -> tuple[RunEnding, float]:
         """Perform one run inside a campaign; returns its ending and its cost in USD as reported."""
         ...
-
-
-def exit_code(ending: RunEnding) -> int:
-    """The command line's exit code for an ending: 0 completed, 1 failed by the pipeline, 4 infrastructure."""
-    if ending.reason is EndReason.COMPLETED:
-        return 0
-    return 1 if ending.reason is EndReason.PIPELINE_FAILED else 4
 
 
 def _nothing_published(started_at: datetime, detail: str) -> RunEnding:
@@ -116,53 +107,65 @@ class DryRunHandler:
         return ending
 
 
-def require_essays(mode: str, inventory: Inventory) -> None:
-    """Refuse inputs that hold too few essays for a mode.
+class _ComparingHandler:
+    """What the modes that compare essays have in common: connections, and what must be there before."""
 
-    Raises:
-        InputError: One problem per shortage.
+    def execute(self, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths) -> int:
+        """Perform one run with connections of its own."""
+        service = service_of(settings.environment)
+        require_inputs(settings.spec.variant, inventory, settings.assignment_id, service)
+
+        async def alone() -> RunEnding:
+            opened = open_resources(
+                settings.environment,
+                paths.session,
+                f"pytest-eng5-{paths.session.name}",
+                settings.finalise,
+                kafka=settings.publish,
+            )
+            async with opened as resources:
+                ending, _ = await self.perform(resources, settings, inventory, paths)
+                return ending
+
+        return asyncio.run(alone()).reason.exit_code
+
+    async def perform(
+        self, resources: Resources, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths
+    ) -> tuple[RunEnding, float]:
+        """Perform one run inside a campaign."""
+        raise NotImplementedError
+
+
+class ExecuteHandler(_ComparingHandler):
+    """Students' essays compared with each other and with the anchors of their assignment, and graded.
+
+    Without an assignment (GUEST flow) there are no anchors and no grades.
     """
-    capacity = Capacity(len(inventory.anchors), len(inventory.students))
-    shortages = essay_shortages(mode, capacity)
-    if shortages:
-        place = Location(inventory.root)
-        raise InputError(tuple(Problem(place, short.message, short.fix) for short in shortages))
+
+    async def perform(
+        self, resources: Resources, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths
+    ) -> tuple[RunEnding, float]:
+        """Look at the assignment, upload the students' essays, publish, and wait unless told not to."""
+        return await perform_run(resources, settings, inventory, paths, settings.assignment_id)
 
 
-class AnchorAlignHandler:
+class AnchorAlignHandler(_ComparingHandler):
     """Anchors compared with each other as if they were students, without an assignment (GUEST flow).
 
     Their expert grades never leave the harness, except to the simulated judge of the reference pipeline.
     """
 
-    def execute(self, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths) -> int:
-        """Perform one run with connections of its own."""
-        require_essays(settings.spec.variant.mode, inventory)
-
-        async def alone() -> RunEnding:
-            group_id = f"pytest-eng5-{paths.session.name}"
-            async with open_resources(
-                settings.environment, paths.session, group_id, settings.finalise
-            ) as resources:
-                ending, _ = await self.perform(resources, settings, inventory, paths)
-                return ending
-
-        return exit_code(asyncio.run(alone()))
-
     async def perform(
         self, resources: Resources, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths
     ) -> tuple[RunEnding, float]:
-        """Compare all anchors; ``assignment_id`` is ``None`` only while the run is performed."""
-        assignment_id, settings.assignment_id = settings.assignment_id, None
-        try:
-            return await perform_run(resources, settings, inventory, paths)
-        finally:
-            settings.assignment_id = assignment_id
+        """Compare all anchors, whatever assignment the settings name."""
+        return await perform_run(resources, settings, inventory, paths)
 
 
 HANDLER_MAP: dict[str, type[ModeHandlerProtocol]] = {
     "plan": PlanHandler,
     "dry-run": DryRunHandler,
+    "execute": ExecuteHandler,
     "anchor-align-test": AnchorAlignHandler,
 }
 """The handler of each mode."""

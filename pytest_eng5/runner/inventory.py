@@ -19,11 +19,11 @@ from pytest_eng5.scenario import (
     Problem,
     ScenarioError,
     Student,
+    has_anchors,
     list_essays,
     read_anchors,
     read_students,
 )
-from pytest_eng5.scenario.anchors import ANCHOR_TABLES
 
 __all__ = ["Essay", "Inventory", "read_inputs", "read_inventory", "read_source"]
 
@@ -113,16 +113,17 @@ class _Reading:
 def read_inputs(mode: str, inputs: Path) -> Inventory:
     """Read of an inputs folder what a mode needs.
 
-    ``plan`` looks at whatever essays there are and keeps the problems, to tell them.
+    ``plan`` looks at whatever essays there are and keeps the problems, to tell them. The anchors of
+    ``execute`` may be with the CJ service only.
 
     Raises:
         InputError: See `read_inventory`; not in mode ``plan``.
     """
     if mode == "plan":
-        anchors = any((inputs / name).exists() for name in (ANCHOR_FOLDER, *ANCHOR_TABLES))
         students = (inputs / STUDENT_FOLDER).exists()
-        return read_inventory(inputs, anchors=anchors, students=students, refuse=False)
-    return read_inventory(inputs, students=mode != "anchor-align-test")
+        return read_inventory(inputs, anchors=has_anchors(inputs), students=students, refuse=False)
+    anchors = mode != "execute" or has_anchors(inputs)
+    return read_inventory(inputs, anchors=anchors, students=mode != "anchor-align-test")
 
 
 def read_inventory(

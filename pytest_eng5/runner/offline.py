@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_eng5.contracts import utc_now
 from pytest_eng5.errors import Eng5Error
 from pytest_eng5.evidence import EndReason, RunEnding
-from pytest_eng5.runner.errors import RunnerError
+from pytest_eng5.runner.errors import RunnerError, reason_of
 from pytest_eng5.runner.handlers import HANDLER_MAP
 from pytest_eng5.runner.inventory import read_inputs
 from pytest_eng5.runner.settings import OFFLINE, RunnerSettings, RunSpec
@@ -35,7 +35,7 @@ def perform_offline(spec: RunSpec, session: Path, finalise: Finalise) -> RunEndi
         settings = RunnerSettings(spec, OFFLINE, finalise, budget_usd=spec.variant.budget_usd)
         HANDLER_MAP[spec.variant.mode]().execute(settings, inventory, spec.paths(session))
     except Eng5Error as error:
-        return _ended(EndReason.INFRASTRUCTURE, str(error), started)
+        return _ended(reason_of(error), str(error), started)
     except Exception as error:
         unexpected = RunnerError(f"unexpected {type(error).__name__}: {error}")
         return _ended(EndReason.INFRASTRUCTURE, str(unexpected), started)

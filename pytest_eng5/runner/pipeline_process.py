@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import IO, Any
 
 from pytest_eng5.processes import SupervisedProcess
 from pytest_eng5.runner.errors import PipelineDied
+from pytest_eng5.runner.operating import Operator
 
 __all__ = ["PipelineUrls", "ReferencePipeline"]
 
@@ -54,6 +56,7 @@ class ReferencePipeline:
         pair_seed: int = 0,
         kafka_config: Path | None = None,
         partitions: int | None = None,
+        operator: Operator | None = None,
     ) -> ReferencePipeline:
         """Start it and wait until its services answer and its consumer has taken positions.
 
@@ -68,6 +71,7 @@ class ReferencePipeline:
             pair_seed=pair_seed,
             kafka_config=kafka_config,
             partitions=partitions,
+            operator=operator,
         )
         return cls.await_ready(process, log)
 
@@ -81,6 +85,7 @@ class ReferencePipeline:
         pair_seed: int = 0,
         kafka_config: Path | None = None,
         partitions: int | None = None,
+        operator: Operator | None = None,
     ) -> SupervisedProcess:
         """Start the process without waiting for it.
 
@@ -92,6 +97,7 @@ class ReferencePipeline:
             pair_seed: Makes the pairs repeatable.
             kafka_config: File with TLS and SASL settings; secrets travel in it, never on the command line.
             partitions: Of topics that it creates; ``None`` leaves it to the pipeline.
+            operator: Who may use its admin API; ``None`` leaves that to this process's environment.
         """
         # Its broker ends with the session, so that no state of it could ever be taken up again.
         command = [sys.executable, "-m", "pytest_eng5.pipeline", "serve", "--state", "memory"]
@@ -102,7 +108,12 @@ class ReferencePipeline:
         if partitions is not None:
             command += ["--partitions", str(partitions)]
         return SupervisedProcess.start(
-            command, watch_pid=watch_pid, log_path=log, stdout_pipe=True, grace=3.0
+            command,
+            watch_pid=watch_pid,
+            log_path=log,
+            env=operator.environment_of_pipeline(os.environ) if operator else None,
+            stdout_pipe=True,
+            grace=3.0,
         )
 
     @classmethod

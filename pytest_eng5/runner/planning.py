@@ -180,11 +180,13 @@ def _thresholds(variant: Variant, inventory: Inventory) -> Iterator[PlannedThres
 
 
 def refuse_unreachable(variant: Variant, inventory: Inventory) -> None:
-    """Refuse thresholds that no data could satisfy, at their place in the file.
+    """Refuse thresholds that no data could satisfy, at their place in the file, where anchors are known.
 
     Raises:
         ScenarioError: One problem per such threshold.
     """
+    if not inventory.anchors:
+        return
     planned = zip(variant.thresholds, _thresholds(variant, inventory), strict=True)
     problems = [Problem(own.location, found.problem) for own, found in planned if found.problem]
     if problems:

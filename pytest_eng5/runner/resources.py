@@ -25,30 +25,55 @@ Finalise = Callable[[Path, RunEnding], None]
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Connections of a process; runs use them side by side."""
+    """Connections of a process; runs use them side by side. Without Kafka nothing can be published."""
 
-    hub: CaptureHub
-    publisher: RequestPublisher
+    hub: CaptureHub | None
+    publisher: RequestPublisher | None
     http: httpx.AsyncClient
     finalise: Finalise
+
+    @property
+    def kafka(self) -> tuple[CaptureHub, RequestPublisher]:
+        """What captures and what publishes."""
+        assert self.hub is not None
+        assert self.publisher is not None
+        return self.hub, self.publisher
 
 
 @asynccontextmanager
 async def open_resources(
-    environment: Environment, session: Path, group_id: str, finalise: Finalise
+    environment: Environment, session: Path, group_id: str, finalise: Finalise, *, kafka: bool = True
 ) -> AsyncIterator[Resources]:
     """Connect, take positions on every topic, and disconnect at the end.
+
+    Args:
+        environment: The pipeline under test.
+        session: The session's folder.
+        group_id: Kafka group under which this process commits what it has captured.
+        finalise: Completes a run folder.
+        kafka: Whether Kafka is needed, for runs that publish something.
 
     Raises:
         CaptureError, PublishError: The broker does not answer or lacks a topic.
     """
+    limits = httpx.Limits(max_connections=_CONNECTIONS)
+    async with httpx.AsyncClient(timeout=_HTTP_SECONDS, limits=limits, trust_env=False) as http:
+        if not kafka:
+            yield Resources(None, None, http, finalise)
+            return
+        async with _kafka(environment, session, group_id) as (hub, publisher):
+            yield Resources(hub, publisher, http, finalise)
+
+
+@asynccontextmanager
+async def _kafka(
+    environment: Environment, session: Path, group_id: str
+) -> AsyncIterator[tuple[CaptureHub, RequestPublisher]]:
     arguments, prefix = environment.client_arguments, environment.topic_prefix
     hub = CaptureHub(arguments, group_id, session / "stray.jsonl", prefix)
     publisher = RequestPublisher(arguments, prefix)
-    limits = httpx.Limits(max_connections=_CONNECTIONS)
-    async with httpx.AsyncClient(timeout=_HTTP_SECONDS, limits=limits, trust_env=False) as http:
-        try:
-            await asyncio.gather(hub.start(), publisher.start())
-            yield Resources(hub, publisher, http, finalise)
-        finally:
-            await asyncio.gather(hub.stop(), publisher.stop())
+    try:
+        await asyncio.gather(hub.start(), publisher.start())
+        yield hub, publisher
+    finally:
+        await asyncio.gather(hub.stop(), publisher.stop())

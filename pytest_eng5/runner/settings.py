@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_eng5.capture import Deadlines
 from pytest_eng5.evidence import RunEnding, RunFolder, VariantFolder
+from pytest_eng5.runner.operating import Operator
 from pytest_eng5.scenario import Variant
 
 __all__ = [
@@ -33,6 +34,8 @@ class Environment:
         client_arguments: Keyword arguments of every Kafka client; may hold secrets, so they are not shown.
         reference_pipeline: Whether the pipeline is ours, with a simulated judge.
         live: Whether runs that can cost money are allowed.
+        operator: Who provides assignments on a pipeline of ours; ``None`` on any other, where they are only
+            looked at.
     """
 
     client_arguments: Mapping[str, Any] = field(repr=False)
@@ -42,6 +45,7 @@ class Environment:
     topic_prefix: str = ""
     reference_pipeline: bool = True
     live: bool = False
+    operator: Operator | None = None
 
 
 OFFLINE_MODES = frozenset({"plan", "dry-run"})
@@ -97,6 +101,14 @@ class RunnerSettings:
     ``finalise`` is called in a worker thread with the run folder and the ending when the logs are closed; it
     writes artefact, findings and manifest. ``batch_label`` is for humans only; by default it names scenario,
     variant and repeat.
+
+    Attributes:
+        assignment_id: What the request is bound to; ``None`` for the GUEST flow. A mode that is GUEST by
+            nature sets it to ``None`` while it composes its request, and restores it.
+        await_completion: Wait for the end of the batch; else the run ends once its request is published.
+        publish: Publish the request; else the run ends once it is composed, and needs no Kafka.
+        force_reupload: Upload every text, even if it is remembered where it is.
+        batching_mode: Hint for the CJ service, as it stands.
     """
 
     spec: RunSpec
@@ -108,6 +120,10 @@ class RunnerSettings:
     org_id: str | None = None
     assignment_id: str | None = None
     batch_label: str | None = None
+    await_completion: bool = True
+    publish: bool = True
+    force_reupload: bool = False
+    batching_mode: str | None = None
 
 
 def deadlines_for(variant: Variant, planned: int) -> Deadlines:

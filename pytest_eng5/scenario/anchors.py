@@ -14,7 +14,7 @@ from pytest_eng5.scenario.essays import EssayFiles, essay_problem, list_essays, 
 from pytest_eng5.scenario.explain import closest
 from pytest_eng5.scenario.textfile import reason_of
 
-__all__ = ["ANCHOR_FOLDER", "ANCHOR_TABLE", "ANCHOR_TABLES", "Anchor", "read_anchors"]
+__all__ = ["ANCHOR_FOLDER", "ANCHOR_TABLE", "ANCHOR_TABLES", "Anchor", "has_anchors", "read_anchors"]
 
 ANCHOR_FOLDER = "anchors"
 ANCHOR_TABLE = "anchors.csv"
@@ -47,6 +47,11 @@ class _Candidate:
     anchor: Anchor
     id_location: Location
     grade_location: Location
+
+
+def has_anchors(inputs_dir: Path) -> bool:
+    """Whether an inputs folder says anything about anchors: it has their folder or their table."""
+    return any((inputs_dir / name).exists() for name in (ANCHOR_FOLDER, *ANCHOR_TABLES))
 
 
 def read_anchors(inputs_dir: Path) -> tuple[Anchor, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -27,7 +28,7 @@ def build_variant(scenario: str, settings: MappingNode, location: Location, file
         location=location,
         mode=keys.mode or DEFAULT_MODE,
         inputs_dir=files.inputs_dir(_scalar(settings, "inputs"), keys.mode or DEFAULT_MODE),
-        judge=_judge(keys.judge),
+        judge=_judge(keys.judge, _student_grades(settings, files)),
         timeout=Timeout(**_given(keys.timeout)),
         comparisons_max=keys.comparisons.max if keys.comparisons else None,
         budget_usd=keys.budget.max_usd if keys.budget else None,
@@ -56,10 +57,15 @@ def _simple(keys: VariantKeys) -> dict[str, Any]:
     return simple | ({"course_code": keys.course_code.value} if keys.course_code else {})
 
 
-def _judge(keys: JudgeKeys | None) -> Judge:
-    given = _given(keys)
+def _judge(keys: JudgeKeys | None, student_grades: Path | None) -> Judge:
+    given, mock = _given(keys), _given(keys.mock if keys else None)
     given.pop("mock", None)
-    return Judge(**given, mock=MockJudge(**_given(keys.mock if keys else None)))
+    return Judge(**given, mock=MockJudge(**(mock | {"student_grades": student_grades})))
+
+
+def _student_grades(settings: MappingNode, files: NamedFiles) -> Path | None:
+    node = find(settings, "judge", "mock", "student_grades")
+    return files.student_grades(node) if isinstance(node, Scalar) and node.value is not None else None
 
 
 def _thresholds(settings: MappingNode, keys: VariantKeys) -> tuple[Threshold, ...]:

@@ -7,15 +7,16 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_eng5.scenario.anchors import Anchor, read_anchors
+from pytest_eng5.scenario.anchors import Anchor, has_anchors, read_anchors
 from pytest_eng5.scenario.errors import Problem, ScenarioError, shown_path
 from pytest_eng5.scenario.nodes import Scalar
+from pytest_eng5.scenario.student_grades import read_student_grades
 from pytest_eng5.scenario.students import read_students
 from pytest_eng5.scenario.textfile import read_text, reason_of
 
 __all__ = ["NamedFiles", "near_names"]
 
-_MIN_ANCHORS = 2
+_LEAST = {"dry-run": 1, "execute": 0}
 _MAX_NAMES = 6
 
 
@@ -44,10 +45,21 @@ class NamedFiles:
             self.problems.append(Problem(node.location, f"{what} {shown_path(path)} {complaint}", hint))
         return path
 
+    def student_grades(self, node: Scalar) -> Path:
+        """Return the path of a table of students' grades; note what is wrong with it."""
+        path = self.text_file(node, "the table of students' grades")
+        if self._texts[path] is None:
+            try:
+                read_student_grades(path)
+            except ScenarioError as error:
+                self.problems.extend(error.problems)
+        return path
+
     def inputs_dir(self, node: Scalar, mode: str) -> Path:
         """Return the path of the inputs folder; note a problem if it, or an essay in it, cannot be used.
 
-        What is wrong with essays is for mode ``plan`` itself to say.
+        What is wrong with essays is for mode ``plan`` itself to say. The anchors of mode ``execute`` are
+        those of its assignment; only if the folder has some must they be usable.
         """
         path = self._path(node)
         if not _is_dir(path):
@@ -57,10 +69,12 @@ class NamedFiles:
             return path
         if mode == "plan":
             return path
-        if mode == "dry-run":
+        if mode in ("dry-run", "execute"):
             self._complain_of_students(node, path)
+        if mode == "execute" and not has_anchors(path):
+            return path
         if (path, mode) not in self._inputs:
-            self._inputs[path, mode] = self._anchor_complaint(path, 1 if mode == "dry-run" else _MIN_ANCHORS)
+            self._inputs[path, mode] = self._anchor_complaint(path, _LEAST.get(mode, 2))
         complaint = self._inputs[path, mode]
         if complaint:
             self.problems.append(Problem(node.location, complaint, "add essays to its folder anchors/"))
@@ -86,7 +100,7 @@ class NamedFiles:
         if len(anchors) >= least:
             return None
         held = "one anchor" if anchors else "no anchors"
-        needed = "a comparison needs" if least == _MIN_ANCHORS else "an artefact needs"
+        needed = "a comparison needs" if least > 1 else "an artefact needs"
         return f"the inputs folder {shown_path(path)} holds {held}; {needed} {least}"
 
     def _path(self, node: Scalar) -> Path:

@@ -91,6 +91,13 @@ class MockKeys(_Keys):
         None, description="Time that each comparison takes, in milliseconds.", examples=[0, 50]
     )
     seed: NotNegative | None = Field(None, description="Seed of the draws.", examples=[7])
+    student_grades: PathText | None = Field(
+        None,
+        description="Of mode execute: CSV file with the columns file_name and grade, relative to the "
+        "scenario file, which says how good the students' essays are. It is for the simulated judge only. A "
+        "student who is not in it is as good as the anchors are on average.",
+        examples=["role_models/students.csv"],
+    )
 
 
 class JudgeKeys(_Keys):
@@ -170,16 +177,24 @@ class SharedKeys(_Keys):
     )
     inputs: PathText | None = Field(
         None,
-        description="Folder with anchors/ and, if grades are not in the file names, anchors.csv; "
-        "relative to the scenario file. Required here or in every variant.",
+        description="Folder with anchors/ and, if grades are not in the file names, anchors.csv; mode "
+        "execute needs students/ and instructions.md. Relative to the scenario file. Required here or in "
+        "every variant.",
         examples=["role_models"],
     )
     course_code: _Course | None = Field(None, description="Course; default ENG5.", examples=["ENG5"])
     language: LanguageCode | None = Field(
         None, description="Language of the essays; default en.", examples=["en", "sv"]
     )
-    assignment_id: UuidText | None = Field(None, description="Assignment of mode execute.")
-    course_id: UuidText | None = Field(None, description="Course id of mode execute.")
+    assignment_id: UuidText | None = Field(
+        None,
+        description="Assignment of mode execute, whose instructions, prompt, grade scale and anchors the CJ "
+        "service keeps; without it students are compared with each other only, and nobody is graded.",
+        examples=["0d8f7a54-64f0-4b2f-8d2e-3d6a4c6f9d01"],
+    )
+    course_id: UuidText | None = Field(
+        None, description="Course id of mode execute; needed with assignment_id."
+    )
     expected_grade_scale: _ScaleText | None = Field(
         None, description="Grade scale that the assignment of mode execute must have."
     )

@@ -10,8 +10,7 @@ from pytest_eng5.scenario.nodes import MappingNode, Node, Scalar, find
 
 __all__ = ["rule_problems"]
 
-_EXECUTE_NEEDS = ("assignment_id", "course_id")
-_EXECUTE_ONLY = (*_EXECUTE_NEEDS, "expected_grade_scale")
+_EXECUTE_ONLY = ("assignment_id", "course_id", "expected_grade_scale")
 _JUDGING = ("execute", "anchor-align-test")
 
 
@@ -33,16 +32,30 @@ def rule_problems(settings: MappingNode, mode: str, file_start: Location) -> Ite
 
 def _mode_problems(settings: MappingNode, mode: str) -> Iterator[Problem]:
     if mode == "execute":
-        for key in _EXECUTE_NEEDS:
-            if settings.get(key) is None:
-                yield Problem(
-                    settings.location_of("mode"), f"mode execute needs the key {key!r}", f"add '{key}: ...'"
-                )
+        yield from _execute_problems(settings)
         return
     for key in _EXECUTE_ONLY:
         if settings.get(key) is not None:
             message = f"{key!r} belongs to mode execute, but the mode is {mode}"
             yield Problem(settings.location_of(key), message, "remove it")
+
+
+def _execute_problems(settings: MappingNode) -> Iterator[Problem]:
+    """Yield what does not go together in mode ``execute``, with an assignment and without."""
+    if settings.get("assignment_id") is not None:
+        if settings.get("course_id") is None:
+            message = "an assignment needs the key 'course_id'"
+            yield Problem(settings.location_of("assignment_id"), message, "add 'course_id: ...'")
+        return
+    fix = "add 'assignment_id: ...', or remove it"
+    if settings.get("expected_grade_scale") is not None:
+        message = "'expected_grade_scale' is that of an assignment, and there is none"
+        yield Problem(settings.location_of("expected_grade_scale"), message, fix)
+    thresholds = settings.get("thresholds")
+    for metric, entry in thresholds if isinstance(thresholds, MappingNode) else ():
+        if not (isinstance(entry.node, Scalar) and entry.node.value is None):
+            message = f"without an assignment there are no anchors to judge {metric!r} by"
+            yield Problem(entry.location, message, fix)
 
 
 def _judging_problems(settings: MappingNode, mode: str) -> Iterator[Problem]:

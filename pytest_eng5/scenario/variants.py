@@ -25,6 +25,7 @@ class MockJudge:
         failure_rate: Share of comparisons that fail, 0 to 1.
         latency_ms: Milliseconds that a comparison takes.
         seed: Seed of the draws.
+        student_grades: Table of the students' grades, for this judge only.
     """
 
     discrimination: float = 2.0
@@ -32,6 +33,7 @@ class MockJudge:
     failure_rate: float = 0.0
     latency_ms: int = 0
     seed: int = 0
+    student_grades: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,9 @@ class Variant:
         result["inputs"] = self._relative(self.inputs_dir)
         result["system_prompt"] = self._relative(self.system_prompt)
         result["rubric"] = self._relative(self.rubric)
-        result["judge"] = _as_dict(self.judge) | {"mock": _as_dict(self.judge.mock)}
+        grades = self._relative(self.judge.mock.student_grades)
+        mock = _as_dict(self.judge.mock) | {"student_grades": grades}
+        result["judge"] = _as_dict(self.judge) | {"mock": mock}
         result["timeout"] = _as_dict(self.timeout)
         result["thresholds"] = {threshold.metric: threshold.to_dict() for threshold in self.thresholds}
         result["faults"] = [planned.fault.model_dump(exclude_unset=True) for planned in self.faults]

@@ -42,7 +42,8 @@ from pytest_eng5.evidence import (
 START = datetime(2026, 3, 1, 9, 0, 0, tzinfo=UTC)
 BATCH = "b3a1f7de-0c54-4d0a-8a0f-6a1f0f7d2c10"
 CORRELATION = "0d8f7a54-64f0-4b2f-8d2e-3d6a4c6f9d01"
-MODEL = "gpt-5.1"
+MODEL = "gpt-5-mini-2025-08-07"
+NO_TOKENS = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 UNSCORED, UNRANKED = -999.0, -1
 """Stand in a rich result for the score and rank that the comparisons give."""
 STREAMS = {
@@ -180,7 +181,7 @@ def fail(message: Message, *, processed: bool = True) -> Message:
     message.data.update(
         winner=None, justification=None, confidence=None, error_detail=error, provider="openai"
     )
-    message.data.update(model="unknown", response_time_ms=0, cost_estimate=0.0)
+    message.data.update(model="unknown", response_time_ms=0, cost_estimate=0.0, token_usage=NO_TOKENS)
     if not processed:
         for key in ("resolved_provider", "resolved_model", "queue_processing_mode"):
             message.metadata.pop(key, None)
@@ -388,6 +389,18 @@ class Recorded:
         distinct = {m.data["request_id"]: m for m in reversed(self.comparisons)}
         rows = [_row(k, m) for k, m in enumerate(reversed(distinct.values()), start=1)]
         made = Counter(e for row in rows for e in (row.get("essay_a_id"), row.get("essay_b_id")) if e)
+        tokens: dict[tuple[str, str], tuple[int, int, float]] = {}
+        for message in distinct.values():
+            usage, judge = message.data["token_usage"], (message.data["provider"], message.data["model"])
+            added = (usage["prompt_tokens"], usage["completion_tokens"], message.data["cost_estimate"])
+            counted = tokens.get(judge, (0, 0, 0.0))
+            tokens[judge] = (counted[0] + added[0], counted[1] + added[1], counted[2] + added[2])
+        judged = [
+            dict(
+                zip(("provider", "model", "prompt_tokens", "completion_tokens", "usd"), (*k, *v), strict=True)
+            )
+            for k, v in tokens.items()
+        ]
         metadata = {
             key: self.plan[key]
             for key in ("scenario", "variant", "repeat", "batch_uuid", "correlation_id", "runner_version")
@@ -424,7 +437,7 @@ class Recorded:
                 },
                 "llm_comparisons": rows,
                 "bt_summary": summary,
-                "costs": {"total_usd": 0.0},
+                "costs": {"total_usd": sum(v[2] for v in tokens.values()), "token_counts": judged},
                 "validation": {"artefact_checksum": "", "runner_status": status},
             }
         )
@@ -448,8 +461,8 @@ def _row(sequence: int, message: Message) -> dict[str, Any]:
         "loser_id": None if not won else b if won == "Essay A" else a,
         "provider": data["provider"],
         "model": data["model"],
-        "tokens_prompt": 2110,
-        "tokens_completion": 38,
+        "tokens_prompt": data["token_usage"]["prompt_tokens"],
+        "tokens_completion": data["token_usage"]["completion_tokens"],
         "cost_usd": data["cost_estimate"],
         "started_at": stamp(3),
         "completed_at": stamp(5),

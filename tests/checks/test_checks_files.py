@@ -28,7 +28,7 @@ def alter(run: Any, change: Callable[[dict[str, Any]], object]) -> Any:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda d: d["costs"].update(total_usd=0.5),
+        lambda d: d["bt_summary"][0].update(theta=0.5),
         lambda d: d["validation"].update(artefact_checksum=""),
         lambda d: d["validation"].update(artefact_checksum="0" * 64),
         lambda d: d["metadata"].update(extra="\u00e5"),
@@ -70,7 +70,7 @@ def test_no_artefact_is_too_odd(run: Any, make: Any, content: bytes) -> None:
 def test_nan_in_an_artefact_has_no_checksum(run: Any, make: Any) -> None:
     run.write()
     ending = load_evidence(run.root).ending
-    text = run.artefact.read_text().replace('"total_usd": 0.0', '"total_usd": NaN')
+    text = run.artefact.read_text().replace('"theta": 0.0', '"theta": NaN', 1)
     run.artefact.write_text(text)
     run.rewrite_manifest()
     assert "ARTEFACT-CHECKSUM" in make.codes(run_checks(load_evidence(run.root, ending)))

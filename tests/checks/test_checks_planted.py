@@ -106,6 +106,23 @@ def reranked(order: list[int]) -> Alter:
     return alter
 
 
+def tokens(**changes: int) -> Alter:
+    return lambda run, make: run.comparisons[7].data["token_usage"].update(changes)
+
+
+def judged_by(model: str, budget: float | None) -> Alter:
+    """The whole run by another model, as asked for."""
+
+    def alter(run: Any, make: Any) -> None:
+        run.plan.update(model=model, budget_usd=budget)
+        run.overrides["model_override"] = model
+        run.assessment_results[0].data["model_used"] = model
+        for message in run.comparisons:
+            message.data["model"] = message.metadata["resolved_model"] = model
+
+    return alter
+
+
 def failing(count: int) -> Alter:
     def alter(run: Any, make: Any) -> None:
         for message in run.comparisons[:count]:
@@ -249,6 +266,13 @@ PLANTED: list[tuple[str, str, Alter]] = [
     ("RANK-MISMATCH", "one given twice", reranked([1, 2, 3, 4, 5, 5])),
     ("RANK-MISMATCH", "from 0 shifted by one", reranked([2, 3, 4, 5, 6, 7])),
     ("RANK-MISMATCH", "upside down", reranked([6, 5, 4, 3, 2, 1])),
+    ("COST-MISMATCH", "twice the flat rate", set_data("cost_estimate", 0.06444)),
+    ("COST-MISMATCH", "nothing", set_data("cost_estimate", 0.0)),
+    ("COST-MISMATCH", "a little more", set_data("cost_estimate", 0.03223)),
+    ("COST-MISMATCH", "total is no sum", tokens(total_tokens=2149)),
+    ("COST-MISMATCH", "tokens of the prompt gone", tokens(prompt_tokens=0)),
+    ("COST-OVER-BUDGET", "reported", lambda run, make: run.plan.update(budget_usd=0.48)),
+    ("COST-PRICE-UNKNOWN", "with a budget", judged_by("gpt-5.1", 10.0)),
 ]
 
 
@@ -311,6 +335,9 @@ FILES: list[tuple[str, str, Callable[[Any], object]]] = [
         "observed",
         edit(lambda d: d["validation"]["runner_status"]["observed_events"].update(llm_comparisons=16)),
     ),
+    ("COST-MISMATCH", "another total", edit(lambda d: d["costs"].update(total_usd=0.5))),
+    ("COST-MISMATCH", "other tokens", edit(lambda d: d["costs"]["token_counts"][0].update(prompt_tokens=1))),
+    ("COST-MISMATCH", "judge left out", edit(lambda d: d["costs"]["token_counts"].clear())),
     ("SCHEMA-ARTEFACT", "number as text", edit(lambda d: d["llm_comparisons"][2].update(sequence="3"))),
     ("SCHEMA-ARTEFACT", "date that is none", edit(lambda d: d["metadata"].update(generated_at="1700000000"))),
 ]

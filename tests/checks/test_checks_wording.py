@@ -94,7 +94,8 @@ def test_a_foreign_value_never_fills_the_screen(run: Any) -> None:
 
 def test_modes() -> None:
     assert checks_for("anchor-align-test") == checks_for("execute") == tuple(CHECKS)
-    assert tuple(CHECKS) == ("events", "metadata", "completeness", "schema", "scoring", "manifest")
+    expected = ("events", "metadata", "completeness", "schema", "scoring", "costs", "manifest")
+    assert tuple(CHECKS) == expected
     assert checks_for("plan") == ()
 
 

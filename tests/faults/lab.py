@@ -87,7 +87,8 @@ class Case:
     def fault(self) -> str:
         """The fault as one line of YAML."""
         return "; ".join(
-            ", ".join(f"{key} {value}" for key, value in fault.items() if key != "topic") for fault in self.faults
+            ", ".join(f"{key} {value}" for key, value in fault.items() if key != "topic")
+            for fault in self.faults
         )
 
 
@@ -97,7 +98,9 @@ def load_cases(path: Path = HERE / "cases.yaml") -> list[Case]:
     for kind, group in yaml.safe_load(path.read_text()).items():
         batch = group.get("batch", "clean")
         for id_, row in group["cases"].items():
-            faults = [({"topic": group["topic"]} if "topic" in group else {}) | f for f in _listed(row["faults"])]
+            faults = [
+                ({"topic": group["topic"]} if "topic" in group else {}) | f for f in _listed(row["faults"])
+            ]
             cases.append(
                 Case(
                     id=id_,
@@ -276,7 +279,9 @@ class OfflineRun:
         self._seam = FaultySeam(self.wire, self._provider_faults, lambda: self._direct)
         settings = LLMProviderSettings()
         archive = StoreArchive(self._content.store)
-        self._processor = Processor(settings, self._simulations, self._seam, archive, ProviderMetrics("offline"))
+        self._processor = Processor(
+            settings, self._simulations, self._seam, archive, ProviderMetrics("offline")
+        )
         self._judging: set[asyncio.Task[None]] = set()
         self._published_ms = 0
         self._plan: RunPlan
@@ -399,7 +404,9 @@ def _captured(record: Record) -> CapturedRecord:
     )
 
 
-def run_offline(variants: Sequence[Variant], root: Path, seed: int = 0) -> Iterator[tuple[Variant, tuple[Finding, ...]]]:
+def run_offline(
+    variants: Sequence[Variant], root: Path, seed: int = 0
+) -> Iterator[tuple[Variant, tuple[Finding, ...]]]:
     """Make the runs of variants side by side, then capture and check one after the other."""
     runs = [OfflineRun(v, root / v.id / "run-1", seed + k) for k, v in enumerate(variants)]
 
