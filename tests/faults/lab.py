@@ -1,7 +1,7 @@
 """Fault cases, and running them without Kafka: the reference pipeline's own code with lists in its place.
 
-What a run publishes goes through the same seam as on a broker, is captured by the same hub, finished and checked
-by the same functions; only the transport is missing, and with it everything that takes time.
+What a run publishes goes through the same seam as on a broker, is captured by the same hub, finished and
+checked by the same functions; only the transport is missing, and with it everything that takes time.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from pytest_eng5.evidence import (
     write_faults,
     write_plan,
 )
+from pytest_eng5.pipeline.cj.scoring import load_choix
 from pytest_eng5.pipeline.cj.service import CJService
 from pytest_eng5.pipeline.cj.workflow import Services
 from pytest_eng5.pipeline.content.store import MemoryStore, Stored
@@ -136,7 +137,7 @@ def write_inputs(folder: Path, essays: int = 4) -> str:
 
 MOCK = {
     "clean": {"discrimination": 1.0, "seed": 7},
-    "errors": {"discrimination": 1.0, "seed": 4, "failure_rate": 0.2},
+    "errors": {"discrimination": 1.0, "seed": 0, "failure_rate": 0.15},
     "failing": {"discrimination": 1.0, "seed": 7, "failure_rate": 1.0},
 }
 
@@ -320,6 +321,7 @@ class OfflineRun:
             async with TaskGroup() as tasks:
                 self.wire.service = service = CJService(services, tasks)
                 request = await self._request(plan)
+                self.wire.last = time.monotonic()
                 self._published_ms = round(time.time() * 1000)
                 await service.handle(ProcessingEvent.ELS_CJ_ASSESSMENT_REQUESTED, request)
                 await self._quiet(service, services)
@@ -408,6 +410,7 @@ def run_offline(
     variants: Sequence[Variant], root: Path, seed: int = 0
 ) -> Iterator[tuple[Variant, tuple[Finding, ...]]]:
     """Make the runs of variants side by side, then capture and check one after the other."""
+    load_choix()
     runs = [OfflineRun(v, root / v.id / "run-1", seed + k) for k, v in enumerate(variants)]
 
     async def perform() -> None:

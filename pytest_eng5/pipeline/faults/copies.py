@@ -143,13 +143,13 @@ def _other_winner(value: dict[str, Any]) -> bool:
     return put(value, "/data/error_detail/message", "another reason")
 
 
-def _other_scores(value: dict[str, Any]) -> bool:
-    """The first two essays of the result have each other's score."""
-    scores = [f"/data/essay_results/{k}/bt_score" for k in (0, 1)]
-    first, second = (find(value, pointer) for pointer in scores)
+def _other_order(value: dict[str, Any]) -> bool:
+    """The first two essays of the result have changed places."""
+    essays = [f"/data/essay_results/{k}/essay_id" for k in (0, 1)]
+    first, second = (find(value, pointer) for pointer in essays)
     if ABSENT in (first, second) or first == second:
         return False
-    return put(value, scores[0], second) and put(value, scores[1], first)
+    return put(value, essays[0], second) and put(value, essays[1], first)
 
 
 def _other_duration(value: dict[str, Any]) -> bool:
@@ -164,7 +164,7 @@ def _other_reason(value: dict[str, Any]) -> bool:
 
 _CONTRADICTIONS: dict[ProcessingEvent, Callable[[dict[str, Any]], bool]] = {
     ProcessingEvent.LLM_COMPARISON_RESULT: _other_winner,
-    ProcessingEvent.ASSESSMENT_RESULT_PUBLISHED: _other_scores,
+    ProcessingEvent.ASSESSMENT_RESULT_PUBLISHED: _other_order,
     ProcessingEvent.CJ_ASSESSMENT_COMPLETED: _other_duration,
     ProcessingEvent.CJ_ASSESSMENT_FAILED: _other_reason,
 }
