@@ -58,7 +58,7 @@ GRADES = ("A", "B", "C+", "D+", "E-", "F+")
 STREAMS = {topic_name(event): event for event in (*PROVIDER_EVENTS, *CJ_EVENTS)}
 CALLBACKS = topic_name(ProcessingEvent.LLM_COMPARISON_RESULT)
 _SILENT_SECONDS = 0.8
-_IDLE_SECONDS = 6
+_IDLE_SECONDS = 8
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,14 @@ class Case:
     batch: str = "clean"
     offline: bool = False
     note: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is missing for which a run waits until a deadline."""
+        if self.codes & {"RESULT-MISSING", "COMPLETION-MISSING", "PARTIAL-DATA"}:
+            return True
+        unreadable = self.codes & {"EVENT-UNDECODABLE", "EVENT-SCHEMA"}
+        return bool(unreadable) and self.kind in ("completion", "result", "failure")
 
     @property
     def fault(self) -> str:
@@ -149,12 +157,13 @@ def scenario_of(cases: Iterable[Case], name: str, inputs: str) -> dict[str, Any]
         "scenario": name,
         "inputs": inputs,
         "judge": judge,
-        "timeout": {"idle": _IDLE_SECONDS, "total": 120},
+        "timeout": {"idle": 40, "total": 120},
         "variants": [
             {
                 "id": case.id,
                 "judge": {"mock": MOCK[case.batch]},
                 "faults": case.faults,
+                **({"timeout": {"idle": _IDLE_SECONDS}} if case.waits else {}),
                 "expect": {"findings": sorted(case.codes)},
             }
             for case in cases

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from aiokafka.structs import RecordMetadata
@@ -12,7 +12,7 @@ from aiokafka.structs import RecordMetadata
 from pytest_eng5.contracts import EventEnvelope, ProcessingEvent
 from pytest_eng5.pipeline.errors import PipelineError
 from pytest_eng5.pipeline.faults.batch import BatchFaults
-from pytest_eng5.pipeline.faults.book import FaultBook
+from pytest_eng5.pipeline.faults.book import CJ_EVENTS, FaultBook
 from pytest_eng5.pipeline.faults.messages import Outgoing
 from pytest_eng5.pipeline.logs import service_logger
 
@@ -82,11 +82,18 @@ class FaultySeam:
         if applied.shielded and direct is not None:
             # First, so that the comparison is settled when the CJ service meets what stands on the topic.
             await direct(value)
-        for number, message in enumerate(applied.messages):
-            await asyncio.sleep(_GAP_SECONDS if number else 0)
-            await self._send(message)
+        await self._send_all(applied.messages)
         if faults.holds:
             self._start(self._flush(faults))
+
+    async def _send_all(self, messages: Sequence[Outgoing]) -> None:
+        """One after the other; events that end a batch at once, since nobody waits for another one."""
+        if all(message.event in CJ_EVENTS for message in messages):
+            await asyncio.gather(*map(self._send, messages))
+            return
+        for number, message in enumerate(messages):
+            await asyncio.sleep(_GAP_SECONDS if number else 0)
+            await self._send(message)
 
     async def _send(self, message: Outgoing) -> None:
         if message.seconds:
