@@ -19,6 +19,7 @@ from uuid import UUID
 import yaml
 
 from pytest_eng5.capture import CaptureHub, RunChannel
+from pytest_eng5.checks import run_checks
 from pytest_eng5.contracts import FaultPlan, LLMComparisonRequest, ProcessingEvent, topic_name, utc_now
 from pytest_eng5.evidence import (
     CapturedRecord,
@@ -28,6 +29,7 @@ from pytest_eng5.evidence import (
     RunFolder,
     RunPlan,
     load_evidence,
+    read_findings,
     write_atomic,
     write_faults,
     write_plan,
@@ -46,7 +48,6 @@ from pytest_eng5.pipeline.provider.processing import Processor
 from pytest_eng5.pipeline.provider.simulations import SimulationBook
 from pytest_eng5.pipeline.settings import CJSettings, LLMProviderSettings
 from pytest_eng5.reports import finalise_run
-from pytest_eng5.reports.checking import checked
 from pytest_eng5.runner.composition import compose_plan, compose_request, simulation
 from pytest_eng5.runner.faults import PlantedFaults
 from pytest_eng5.runner.inventory import Inventory, read_inputs
@@ -358,13 +359,14 @@ class OfflineRun:
         return request
 
     async def _quiet(self, service: CJService, services: Services) -> None:
-        """Wait for the end of the batch and of what faults hold back; or for a long silence."""
+        """Wait for the end of the batch and of what faults hold back; or for silence, if it may get stuck."""
+        stuck = any(planned.fault.reaches_cj for planned in self.variant.faults)
         while True:
             await asyncio.sleep(0.005)
             waits = self._seam.pending + services.outbox._seam.pending
             if not service.running and not self._judging and not waits:
                 return
-            if not waits and time.monotonic() - self.wire.last > _SILENT_SECONDS:
+            if stuck and not waits and time.monotonic() - self.wire.last > _SILENT_SECONDS:
                 raise _Stuck
 
     def finish(self) -> tuple[Finding, ...]:
@@ -382,7 +384,8 @@ class OfflineRun:
             planted = PlantedFaults(plan.batch_uuid, self.variant.faults, clients)  # type: ignore[arg-type]
             write_faults(self.folder.faults, asyncio.run(planted.count()))
         finalise_run(self.root, self._ending(channel, plan))
-        return checked(load_evidence(self.root))
+        manifest = run_checks(load_evidence(self.root), ["manifest"])
+        return (*read_findings(self.folder.findings), *manifest)
 
     def _ending(self, channel: RunChannel, plan: RunPlan) -> RunEnding:
         """How `wait_for_end` would have ended it."""
@@ -444,3 +447,43 @@ def codes(findings: Iterable[Finding], severity: str) -> frozenset[str]:
 def scenario_for(folder: Path, cases: Iterable[Case]) -> Scenario:
     """Write and load the scenario of some cases."""
     return load_scenario(write_scenario(folder, cases))
+
+
+def write_clean(folder: Path, count: int, seed: int = 0) -> Path:
+    """A scenario of clean runs: random judges, latencies and sizes, and events in other, legal orders."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = random.Random(seed)
+    variants = [_clean_variant(folder, f"clean-{number:03}", draw) for number in range(count)]
+    scenario = {"scenario": "clean", "inputs": write_inputs(folder), "timeout": {"idle": 40, "total": 120}}
+    judge = {"judge": {"provider": "mock", "model": "simulated-judge", "reasoning_effort": "low"}}
+    path = folder / "clean.eng5.yaml"
+    path.write_text(yaml.safe_dump(scenario | judge | {"variants": variants}, sort_keys=False))
+    return path
+
+
+def _clean_variant(folder: Path, name: str, draw: random.Random) -> dict[str, Any]:
+    mock = {
+        "discrimination": round(draw.uniform(0.2, 4), 3),
+        "position_bias": round(draw.uniform(-1, 1), 3),
+        "latency_ms": draw.choice([0, 0, 1, 5, 20]),
+        "seed": draw.randrange(10**6),
+    }
+    shuffled = [
+        {
+            "action": "reorder",
+            "topic": "comparison_result",
+            "every": draw.choice([1, 2]),
+            "by": draw.choice([1, 2]),
+        },
+        {
+            "action": "delay",
+            "topic": "comparison_result",
+            "every": 2,
+            "seconds": round(draw.uniform(0.01, 0.1), 3),
+        },
+        {"action": "reorder", "topic": "completed"},
+        {"action": "delay", "topic": "result", "seconds": round(draw.uniform(0.01, 0.1), 3)},
+    ]
+    faults = draw.sample(shuffled, draw.randrange(len(shuffled) + 1))
+    inputs = write_inputs(folder, draw.choice([3, 4, 4, 5, 6]))
+    return {"id": name, "inputs": inputs, "judge": {"mock": mock}, "faults": faults}
