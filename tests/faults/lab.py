@@ -58,7 +58,7 @@ HERE = Path(__file__).parent
 GRADES = ("A", "B", "C+", "D+", "E-", "F+")
 STREAMS = {topic_name(event): event for event in (*PROVIDER_EVENTS, *CJ_EVENTS)}
 CALLBACKS = topic_name(ProcessingEvent.LLM_COMPARISON_RESULT)
-_SILENT_SECONDS = 0.8
+_SILENT_SECONDS = 1.5
 _IDLE_SECONDS = 8
 
 
@@ -71,6 +71,7 @@ class Case:
         faults: As a scenario has them.
         codes: Errors that must appear, and no others.
         warnings: The same for warnings.
+        timing: Warnings that may come or not, as a busy machine delays what it does.
         batch: What the batch is like without the fault: ``clean``, ``errors`` (one comparison fails) or
             ``failing`` (all do).
         offline: Nothing ties the faulty record to its batch, so that it must not share a broker with others.
@@ -81,6 +82,7 @@ class Case:
     faults: list[dict[str, Any]]
     codes: frozenset[str]
     warnings: frozenset[str]
+    timing: frozenset[str] = frozenset()
     batch: str = "clean"
     offline: bool = False
     note: str = ""
@@ -118,6 +120,7 @@ def load_cases(path: Path = HERE / "cases.yaml") -> list[Case]:
                     faults=faults,
                     codes=frozenset(group.get("always", [])) | frozenset(row.get("errors", [])),
                     warnings=frozenset(row.get("warnings", [])),
+                    timing=frozenset(row.get("timing", [])),
                     batch=row.get("batch", batch),
                     offline=row.get("offline", False),
                     note=row.get("note", ""),
@@ -360,7 +363,8 @@ class OfflineRun:
 
     async def _quiet(self, service: CJService, services: Services) -> None:
         """Wait for the end of the batch and of what faults hold back; or for silence, if it may get stuck."""
-        stuck = any(planned.fault.reaches_cj for planned in self.variant.faults)
+        faults = [planned.fault for planned in self.variant.faults]
+        stuck = any(fault.reaches_cj and fault.action == "drop" for fault in faults)
         while True:
             await asyncio.sleep(0.005)
             waits = self._seam.pending + services.outbox._seam.pending
@@ -468,21 +472,14 @@ def _clean_variant(folder: Path, name: str, draw: random.Random) -> dict[str, An
         "latency_ms": draw.choice([0, 0, 1, 5, 20]),
         "seed": draw.randrange(10**6),
     }
+    # The CJ service waits for what comes late, as it would for a slow judge.
+    callbacks = {"topic": "comparison_result", "reaches_cj": True}
+    soon = draw.uniform(0.01, 0.1)
     shuffled = [
-        {
-            "action": "reorder",
-            "topic": "comparison_result",
-            "every": draw.choice([1, 2]),
-            "by": draw.choice([1, 2]),
-        },
-        {
-            "action": "delay",
-            "topic": "comparison_result",
-            "every": 2,
-            "seconds": round(draw.uniform(0.01, 0.1), 3),
-        },
+        callbacks | {"action": "reorder", "every": draw.choice([1, 2]), "by": draw.choice([1, 2])},
+        callbacks | {"action": "delay", "every": 2, "seconds": round(soon, 3)},
         {"action": "reorder", "topic": "completed"},
-        {"action": "delay", "topic": "result", "seconds": round(draw.uniform(0.01, 0.1), 3)},
+        {"action": "delay", "topic": "result", "seconds": round(soon, 3)},
     ]
     faults = draw.sample(shuffled, draw.randrange(len(shuffled) + 1))
     inputs = write_inputs(folder, draw.choice([3, 4, 4, 5, 6]))
