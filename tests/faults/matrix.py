@@ -20,6 +20,7 @@ import lab
 import structlog
 from lab import Case
 
+from pytest_eng5.checks import CODES
 from pytest_eng5.contracts import FAULT_ACTIONS
 from pytest_eng5.evidence import FaultsFile, Finding, load_evidence, read_faults
 from pytest_eng5.reports.checking import checked
@@ -131,6 +132,12 @@ def tables(cases: Sequence[Case]) -> str:
     for action in FAULT_ACTIONS:
         cells = [_cell(case for case in cases if case.kind == kind and _does(case, action)) for kind in kinds]
         lines.append(_row([f"`{action}`", *cells]))
+    lines += ["", "### By code", "", _row(["code", "what must hold", "provoked by"]), _row(["---"] * 3)]
+    for code, info in CODES.items():
+        provoking = [case for case in cases if code in case.codes | case.warnings]
+        actions = dict.fromkeys(f"`{fault['action']}`" for case in provoking for fault in case.faults)
+        if provoking:
+            lines.append(_row([code, info.rule, f"{', '.join(actions)} ({len(provoking)} cases)"]))
     for kind, name in KINDS.items():
         lines += [
             "",
