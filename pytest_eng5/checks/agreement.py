@@ -9,7 +9,7 @@ from typing import Any
 from pytest_eng5.checks.drafting import essay_ids, finding
 from pytest_eng5.checks.wording import clip, listed, short_id
 from pytest_eng5.contracts import LLMComparisonResultV1
-from pytest_eng5.evidence import Finding, RunEvidence
+from pytest_eng5.evidence import ArtefactDocument, Finding, RunEvidence
 
 __all__ = ["check_agreement"]
 
@@ -21,24 +21,27 @@ Difference = tuple[str, str, str | None]
 """What differs, where in the artefact, and the request concerned."""
 
 
-def check_agreement(evidence: RunEvidence, document: Document, name: str) -> Iterator[Finding]:
+def check_agreement(evidence: RunEvidence, artefact: ArtefactDocument) -> Iterator[Finding]:
     """SCHEMA-ARTEFACT: ids, comparisons and counts of the artefact are those of plan and event logs.
 
     Args:
         evidence: The run.
-        document: The artefact, which satisfies its schema.
-        name: Its file name.
+        artefact: The artefact, which satisfies its schema.
     """
-    for rule in (_identity, _inputs, _requests, _comparisons, _counts):
-        for text, field, request in rule(evidence, document):
-            yield finding(
-                "SCHEMA-ARTEFACT",
-                f"the artefact disagrees with the evidence: {text}",
-                hint=_HINT,
-                field=field,
-                request_id=request,
-                evidence=name,
-            )
+    for text, field, request in (
+        *_identity(evidence, artefact.rest),
+        *_inputs(evidence, artefact.rest),
+        *_comparisons(evidence, artefact),
+        *_counts(evidence, artefact.rest),
+    ):
+        yield finding(
+            "SCHEMA-ARTEFACT",
+            f"the artefact disagrees with the evidence: {text}",
+            hint=_HINT,
+            field=field,
+            request_id=request,
+            evidence=artefact.path.name,
+        )
 
 
 def _identity(evidence: RunEvidence, document: Document) -> Iterator[Difference]:
@@ -65,44 +68,45 @@ def _inputs(evidence: RunEvidence, document: Document) -> Iterator[Difference]:
         yield f"its inputs and the plan differ in {names}", "/inputs", None
 
 
-def _rows(document: Document) -> Iterator[tuple[str, Document]]:
-    """Every comparison with its place; those that schema 1.0 cannot hold stand apart."""
-    for key in ("llm_comparisons", "incomplete_comparisons"):
-        for index, row in enumerate(document.get(key, ())):
-            yield f"/{key}/{index}", row
+def _rows(artefact: ArtefactDocument) -> Iterator[tuple[str, int, Document]]:
+    """Every comparison with its list and place; those that schema 1.0 cannot hold stand apart."""
+    for first, rows in artefact.rows():
+        for index, row in enumerate(rows, start=first):
+            yield "llm_comparisons", index, row
+    for index, row in enumerate(artefact.rest.get("incomplete_comparisons", ())):
+        yield "incomplete_comparisons", index, row
 
 
-def _requests(evidence: RunEvidence, document: Document) -> Iterator[Difference]:
-    """It holds every distinct callback once, and no other."""
-    held = Counter(row["request_id"] for _, row in _rows(document))
-    captured = {event.comparison.request_id for event in evidence.distinct_comparisons}
-    for request in sorted(captured - held.keys()):
-        yield f"request {short_id(request)} is not in it", "/llm_comparisons", request
-    for request in sorted(held.keys() - captured):
-        yield f"request {short_id(request)} was never captured", "/llm_comparisons", request
-    for request, count in sorted(held.items()):
-        if count > 1:
-            yield f"request {short_id(request)} is in it {count} times", "/llm_comparisons", request
+def _comparisons(evidence: RunEvidence, artefact: ArtefactDocument) -> Iterator[Difference]:
+    """It holds every distinct callback once, with its essays, outcome and judge, and no other.
 
-
-def _comparisons(evidence: RunEvidence, document: Document) -> Iterator[Difference]:
-    """Each comparison has the essays, outcome and judge of its callback; of conflicting ones, of either."""
+    Of callbacks that contradict each other either may be the one.
+    """
     captured: dict[str, list[LLMComparisonResultV1]] = {}
     for event in evidence.comparisons:
         captured.setdefault(event.comparison.request_id, []).append(event.comparison)
-    for place, row in _rows(document):
-        candidates = [_facts(callback) for callback in captured.get(row["request_id"], ())]
-        if not candidates:
-            continue
-        differing = [_differing(row, facts) for facts in candidates]
-        if all(differing):
-            pointer = f"{place}/{differing[0][0]}"
-            text = f"request {short_id(row['request_id'])} has another {listed(differing[0])}"
-            yield text, pointer, row["request_id"]
+    held: Counter[str] = Counter()
+    altered: list[Difference] = []
+    for key, index, row in _rows(artefact):
+        request = row["request_id"]
+        held[request] += 1
+        differing = [_differing(row, callback) for callback in captured.get(request, ())]
+        if differing and all(differing):
+            pointer = f"/{key}/{index}/{differing[0][0]}"
+            text = f"request {short_id(request)} has another {listed(differing[0])}"
+            altered.append((text, pointer, request))
+    for request in sorted(captured.keys() - held.keys()):
+        yield f"request {short_id(request)} is not in it", "/llm_comparisons", request
+    for request in sorted(held.keys() - captured.keys()):
+        yield f"request {short_id(request)} was never captured", "/llm_comparisons", request
+    for request in sorted(request for request, count in held.items() if count > 1):
+        text = f"request {short_id(request)} is in it {held[request]} times"
+        yield text, "/llm_comparisons", request
+    yield from altered
 
 
-def _facts(callback: LLMComparisonResultV1) -> dict[str, str | None]:
-    values = (
+def _facts(callback: LLMComparisonResultV1) -> tuple[str | None, ...]:
+    return (
         "succeeded" if callback.is_success else "failed",
         callback.metadata_text("essay_a_id"),
         callback.metadata_text("essay_b_id"),
@@ -111,17 +115,18 @@ def _facts(callback: LLMComparisonResultV1) -> dict[str, str | None]:
         callback.provider,
         callback.model,
     )
-    return dict(zip(_COMPARED, values, strict=True))
 
 
-def _differing(row: Document, facts: dict[str, str | None]) -> list[str]:
+def _differing(row: Document, callback: LLMComparisonResultV1) -> list[str]:
     """Fields with another value; a winner may be left out where the callback's ids are of no use."""
-    usable = facts["essay_a_id"] != facts["essay_b_id"]
-    optional = () if usable else ("winner_id", "loser_id")
+    facts, told = _facts(callback), tuple(map(row.get, _COMPARED))
+    if facts == told:
+        return []
+    optional = () if len(set(essay_ids(callback))) == 2 else ("winner_id", "loser_id")
     return [
         key
-        for key, value in facts.items()
-        if row.get(key) != value and not (row.get(key) is None and key in optional)
+        for key, fact, value in zip(_COMPARED, facts, told, strict=True)
+        if value != fact and not (value is None and key in optional)
     ]
 
 

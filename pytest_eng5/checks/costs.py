@@ -12,11 +12,10 @@ from typing import Any
 
 from pytest_eng5.checks.attribution import judge_asked_for
 from pytest_eng5.checks.drafting import about, finding
-from pytest_eng5.checks.manifest import load_document
 from pytest_eng5.checks.views import deliveries, distinct
 from pytest_eng5.checks.wording import plural
 from pytest_eng5.contracts import FLAT_RATES, LLMComparisonResultV1, flat_cost, list_price
-from pytest_eng5.evidence import CapturedEvent, Finding, RunEvidence
+from pytest_eng5.evidence import CapturedEvent, Finding, RunEvidence, Severity, open_document
 
 __all__ = ["check_costs", "list_cost"]
 
@@ -43,7 +42,7 @@ def check_reported(evidence: RunEvidence) -> Iterator[Finding]:
     """COST-MISMATCH: tokens add up, and the reported cost is their flat rate.
 
     Of callbacks that contradict each other, which is reported as such, one that is right is enough. So is
-    the rate of the provider that was asked for, or that the queue resolved, if the callback names another one.
+    the rate of the provider that was asked for or resolved, if the callback names another one.
     """
     asked = judge_asked_for(evidence)[0]
     for versions in deliveries(evidence):
@@ -84,8 +83,8 @@ def check_totals(evidence: RunEvidence) -> Iterator[Finding]:
     An artefact that breaks its schema is left to check ``schema``.
     """
     path = evidence.folder.artefact(evidence.plan.mode)
-    document = load_document(path)
-    costs = document.get("costs") if isinstance(document, dict) else None
+    artefact = open_document(path)
+    costs = artefact.rest.get("costs") if artefact and isinstance(artefact.rest, dict) else None
     if not isinstance(costs, dict):
         return
     hint = "the artefact is derived, the event logs are the evidence: write the artefact again from the logs"
@@ -160,7 +159,7 @@ def check_budget(evidence: RunEvidence, callbacks: Callbacks) -> Iterator[Findin
 def check_prices(evidence: RunEvidence, callbacks: Callbacks) -> Iterator[Finding]:
     """COST-PRICE-UNKNOWN: every model that judged has a list price; without a budget this is an info."""
     hint = "add the model's price to pytest_eng5/contracts/prices.py, or choose a model that has one"
-    severity = None if evidence.plan.budget_usd is not None else "info"
+    severity: Severity | None = None if evidence.plan.budget_usd is not None else "info"
     for judge, tokens in _used(callbacks).items():
         if list_price(*judge) is None:
             clause = ", so that the budget is not proven to be kept" if severity is None else ""

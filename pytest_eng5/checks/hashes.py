@@ -1,7 +1,8 @@
 """Rules about prompt hashes (contract section 3.2).
 
-The prompt holds both essays in their order, so that within a run an ordered pair and its hash determine each
-other. Only that is judged here: hashing the prompt again needs its text, which a run folder does not hold.
+Where the rendered prompt was kept, its hash is derived again, and it must be about the essays that the
+callback names. The prompt holds both essays in their order, so that within a run an ordered pair and its hash
+determine each other: that is judged of every callback.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from pytest_eng5.checks.drafting import about, essay_ids
 from pytest_eng5.checks.views import is_of_run
 from pytest_eng5.checks.wording import short_id
-from pytest_eng5.contracts import PROMPT_HASH
-from pytest_eng5.evidence import CapturedEvent, Finding, RunEvidence
+from pytest_eng5.contracts import PROMPT_HASH, prompt_sha256, text_sha256
+from pytest_eng5.evidence import CapturedEvent, Finding, RunEvidence, read_prompts
 
 __all__ = ["check_hashes"]
 
@@ -21,14 +22,18 @@ _FIELD = "/data/request_metadata/prompt_sha256"
 
 
 def check_hashes(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> Iterator[Finding]:
-    """META-HASH-COLLISION, META-HASH-MISMATCH: one ordered pair, one hash, and the reverse.
+    """META-HASH-COLLISION, META-HASH-MISMATCH: the hash of the prompt; one ordered pair, one hash.
 
-    Callbacks whose ids or hash are missing, malformed or unknown are left to the rules about those.
+    Callbacks whose ids or hash are missing, malformed or unknown are left to the rules about those, and one
+    whose hash is proven wrong is not compared with others.
     """
+    proven = list(check_prompts(evidence, callbacks))
+    yield from proven
+    wrong = {found.request_id for found in proven}
     usable = [
         (event, pair, digest)
         for event in callbacks
-        if (found := _pair_and_hash(evidence, event))
+        if event.comparison.request_id not in wrong and (found := _pair_and_hash(evidence, event))
         for pair, digest in [found]
     ]
     by_hash: dict[str, list[tuple[CapturedEvent, tuple[str, ...]]]] = {}
@@ -40,6 +45,56 @@ def check_hashes(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> I
         yield from _collisions(same_hash)
     for same_prompt in by_prompt.values():
         yield from _mismatches(same_prompt)
+
+
+def check_prompts(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> Iterator[Finding]:
+    """META-HASH-MISMATCH: the hash is that of the stored prompt, and the prompt is about the two essays."""
+    named: dict[str, list[CapturedEvent]] = {}
+    for event in callbacks:
+        storage = event.comparison.metadata_text("prompt_storage_id")
+        if storage is not None:
+            named.setdefault(storage, []).append(event)
+    for storage, prompt in read_prompts(evidence.folder.prompts) if named else ():
+        for event in named.get(storage, ()):
+            found = _pair_and_hash(evidence, event)
+            problem = _against_prompt(event, prompt, *found) if found else None
+            if problem is not None:
+                text, hint, field = problem
+                yield about(event, "META-HASH-MISMATCH", text, hint=hint, field=field)
+
+
+def _against_prompt(
+    event: CapturedEvent, prompt: str, pair: tuple[str, ...], digest: str
+) -> tuple[str, str, str] | None:
+    """What is wrong with a callback about this prompt, what to do about it, and with which field."""
+    right = _possible_hashes(event, prompt)
+    if digest not in right:
+        hint = "the hash, the stored prompt or its id was altered: compare all three with the provider's log"
+        return (
+            f"prompt hash {digest[:12]}.. is not that of the stored prompt, {right[0][:12]}..",
+            hint,
+            _FIELD,
+        )
+    first, second = (prompt.find(essay) for essay in pair)
+    if first < 0 and second < 0:  # a pipeline whose prompts name no essays
+        return None
+    if 0 <= first < second:
+        return None
+    kind = "names these essays in the other order" if 0 <= second < first else "is about other essays"
+    hint = (
+        "winner and loser are told about the wrong essays: compare the prompt with essay_a_id and essay_b_id"
+    )
+    return f"the stored prompt {kind}", hint, "/data/request_metadata/essay_a_id"
+
+
+def _possible_hashes(event: CapturedEvent, prompt: str) -> list[str]:
+    """With the suffix of the provider or without: a mock that stands in for it appends none (3.2).
+
+    Errors are hashed for the provider that was asked for, or guessed (3.3).
+    """
+    callback = event.comparison
+    suffixed = prompt_sha256(callback.provider if callback.is_success else "openai", prompt)
+    return list(dict.fromkeys((text_sha256(prompt), suffixed)))
 
 
 def _pair_and_hash(evidence: RunEvidence, event: CapturedEvent) -> tuple[tuple[str, ...], str] | None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pytest_eng5.checks.drafting import finding
-from pytest_eng5.evidence import EvidenceError, Finding, RunEvidence, checksum_of, verify
+from pytest_eng5.evidence import (
+    ArtefactDocument,
+    EvidenceError,
+    Finding,
+    RunEvidence,
+    checksum_of,
+    open_document,
+    read_document,
+    verify,
+)
 
-__all__ = ["check_manifest", "load_document"]
+__all__ = ["check_manifest"]
 
 _CODES = {"changed": "MANIFEST-HASH", "missing": "MANIFEST-MISSING", "unlisted": "MANIFEST-UNLISTED"}
 _HINTS = {
@@ -47,26 +55,18 @@ def _state(manifest: Path, error: Exception) -> str:
     return "is damaged" if isinstance(error, EvidenceError) else f"or a file cannot be read ({error})"
 
 
-def load_document(path: Path) -> Any:
-    """A JSON document exactly as its checksum was computed over it; ``None`` if it cannot be read."""
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-
-
 def check_checksum(evidence: RunEvidence) -> Iterator[Finding]:
     """ARTEFACT-CHECKSUM: the artefact carries the SHA-256 of itself, by either convention.
 
     An artefact that is absent or no JSON object is left to check ``schema``.
     """
     path = evidence.folder.artefact(evidence.plan.mode)
-    document = load_document(path)
-    validation = document.get("validation") if isinstance(document, dict) else None
-    if not isinstance(validation, dict):
+    artefact = open_document(path)
+    validation = artefact.rest.get("validation") if artefact and isinstance(artefact.rest, dict) else None
+    if artefact is None or not isinstance(validation, dict):
         return
     stored = validation.get("artefact_checksum")
-    if stored and any(stored == _checksum(document, blank) for blank in _BLANKS):
+    if isinstance(stored, str) and stored and _is_right(artefact, stored):
         return
     state = "has no checksum" if not stored else "does not have the checksum that it states"
     yield finding(
@@ -76,6 +76,14 @@ def check_checksum(evidence: RunEvidence) -> Iterator[Finding]:
         field="/validation/artefact_checksum",
         evidence=path.name,
     )
+
+
+def _is_right(artefact: ArtefactDocument, stored: str) -> bool:
+    """Whether a checksum is that of the file as it lies there, or of the same content written anew."""
+    if any(artefact.has_checksum(stored, blank) for blank in _BLANKS):
+        return True
+    document = read_document(artefact.path)
+    return document is not None and any(stored == _checksum(document, blank) for blank in _BLANKS)
 
 
 def _checksum(document: dict[str, Any], blank: str) -> str | None:

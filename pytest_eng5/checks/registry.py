@@ -46,7 +46,11 @@ _METADATA: tuple[tuple[str, Severity, str], ...] = (
     ),
     ("META-UNKNOWN-ESSAY", "error", "Both essays of a callback belong to the run."),
     ("META-SAME-ESSAY", "error", "No essay is compared with itself."),
-    ("META-HASH-MISMATCH", "error", "One ordered pair has one prompt, hence one prompt hash."),
+    (
+        "META-HASH-MISMATCH",
+        "error",
+        "The hash is that of the stored prompt, which names the callback's essays; one pair, one hash.",
+    ),
     ("META-HASH-COLLISION", "error", "Different ordered pairs have different prompt hashes."),
     ("META-CORRELATION", "error", "Correlation ids are those of the request and of the comparison."),
     (

@@ -12,7 +12,7 @@ from pytest_eng5.checks.metadata import check_metadata
 from pytest_eng5.checks.schema import check_schema
 from pytest_eng5.checks.scoring import check_scoring
 from pytest_eng5.errors import UsageError
-from pytest_eng5.evidence import Finding, RunEvidence
+from pytest_eng5.evidence import Finding, RunEvidence, uncollected
 
 __all__ = ["CHECKS", "Check", "UnknownCheckError", "checks_for", "run_checks"]
 
@@ -57,4 +57,5 @@ def run_checks(evidence: RunEvidence, names: Iterable[str] | None = None) -> tup
     unknown = [name for name in wanted if name not in CHECKS]
     if unknown:
         raise UnknownCheckError(f"unknown check {unknown[0]!r}", fix=f"known: {', '.join(CHECKS)}")
-    return tuple(found for name, check in CHECKS.items() if name in wanted for found in check(evidence))
+    with uncollected():
+        return tuple(found for name, check in CHECKS.items() if name in wanted for found in check(evidence))

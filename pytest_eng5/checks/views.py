@@ -22,26 +22,22 @@ __all__ = [
     "rejected_on",
 ]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 def milliseconds(moment: datetime) -> float:
     """Milliseconds since the epoch; a date without offset is read as UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH).total_seconds() * 1000
+    return aware.timestamp() * 1000
 
 
 def in_order(events: Iterable[CapturedEvent]) -> list[CapturedEvent]:
     """Events by broker timestamp, then position: capture order between partitions is chance."""
-    return sorted(
-        events, key=lambda e: (e.record.timestamp_ms, e.record.topic, e.record.partition, e.record.offset)
-    )
+    return sorted(events, key=CapturedEvent.place)
 
 
 def distinct(evidence: RunEvidence) -> list[CapturedEvent]:
     """The earliest callback of every request id, in order: redeliveries count once (contract 1.4)."""
     first: dict[str, CapturedEvent] = {}
-    for event in in_order(evidence.comparisons):
+    for event in evidence.ordered_comparisons:
         first.setdefault(event.comparison.request_id, event)
     return list(first.values())
 
@@ -49,7 +45,7 @@ def distinct(evidence: RunEvidence) -> list[CapturedEvent]:
 def deliveries(evidence: RunEvidence) -> list[list[CapturedEvent]]:
     """All callbacks of every request id, in order."""
     groups: dict[str, list[CapturedEvent]] = {}
-    for event in in_order(evidence.comparisons):
+    for event in evidence.ordered_comparisons:
         groups.setdefault(event.comparison.request_id, []).append(event)
     return list(groups.values())
 
@@ -65,9 +61,9 @@ def distinct_results(evidence: RunEvidence) -> list[CapturedEvent]:
 def content(event: CapturedEvent) -> Any:
     """The payload as it was on the wire, without the envelope that a relay makes anew."""
     try:
-        return json.loads(event.record.value or b"")["data"]
+        return json.loads(event.value())["data"]
     except (ValueError, RecursionError):
-        return event.record.value
+        return event.value()
 
 
 def canonical(value: Any) -> str:

@@ -12,6 +12,7 @@ __all__ = ["brief", "clip", "listed", "plural", "short_id", "short_position", "s
 _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 _ID_LENGTH = 8
 _LISTED = 5
+_SHOWN = 3
 
 
 def plural(count: int, noun: str) -> str:
@@ -75,15 +76,31 @@ def _line(findings: Sequence[Finding]) -> str:
     text = first.message
     if len(messages) > 1 or (same > 1 and f"in {same} of " not in first.message):
         text += f" ({plural(len(findings), 'finding')})"
-    place = _place(first)
-    return f"{first.code} {text}; first: {place}" if place else f"{first.code} {text}"
+    place, more = _place(first), _next_places(findings[1:])
+    return (
+        f"{first.code} {text}" + (f"; first: {place}" if place else "") + (f"; then {more}" if more else "")
+    )
+
+
+def _next_places(findings: Sequence[Finding]) -> str:
+    """Where the second and the third of many findings are."""
+    places = [_position(finding) for finding in findings[: _SHOWN - 1]]
+    return ", ".join(place for place in places if place)
+
+
+def _position(finding: Finding) -> str:
+    if finding.position:
+        return short_position(finding.position)
+    if finding.essay_ids:
+        return f"essay {short_id(finding.essay_ids[0])}"
+    return finding.field or finding.evidence or ""
 
 
 def summarise(findings: Iterable[Finding]) -> list[str]:
-    """One line per code (and severity), errors first: what is wrong, how often, and where first.
+    """One line per code (and severity), errors first: what is wrong, how often, and the first three places.
 
     ``META-MISSING prompt_sha256 absent in 2 of 66 callbacks; first: request 3f9c0a12.., essays 0a1b2c3d..,
-    4e5f6a7b.., comparison_result[1]@41``
+    4e5f6a7b.., comparison_result[1]@41; then comparison_result[0]@77``
     """
     groups: dict[tuple[int, str], list[Finding]] = {}
     for finding in findings:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["CheckFailed", "ScenarioItem", "item_plan"]
 
 RUN, EXPECT = "run", "expect"
-CHECKS = ("events", "metadata", "completeness", "schema", "manifest")
+CHECKS = ("events", "metadata", "completeness", "schema", "scoring", "costs", "manifest")
 QUIET_CHECKS: dict[str, tuple[str, ...]] = {"plan": (), "dry-run": ("schema", "manifest")}
 
 

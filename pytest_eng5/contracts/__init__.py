@@ -25,7 +25,7 @@ from pytest_eng5.contracts.comparisons import (
     Winner,
     wire_confidence,
 )
-from pytest_eng5.contracts.decode import PAYLOADS, decode_event, json_pointer, validation_reasons
+from pytest_eng5.contracts.decode import PAYLOADS, compact, decode_event, json_pointer, validation_reasons
 from pytest_eng5.contracts.envelope import EventEnvelope, TypedEnvelope
 from pytest_eng5.contracts.faults import (
     FAULT_ACTIONS,
@@ -153,6 +153,7 @@ __all__ = [
     "Winner",
     "WireDatetime",
     "WireModel",
+    "compact",
     "decode_event",
     "event_schemas",
     "fault_problems",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
+from sys import intern
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pytest_eng5.contracts.base import WireModel
 from pytest_eng5.contracts.comparisons import LLMComparisonResultV1
@@ -20,7 +21,7 @@ from pytest_eng5.contracts.results import (
 )
 from pytest_eng5.contracts.topics import ProcessingEvent
 
-__all__ = ["PAYLOADS", "decode_event", "json_pointer", "validation_reasons"]
+__all__ = ["PAYLOADS", "compact", "decode_event", "json_pointer", "validation_reasons"]
 
 PAYLOADS: dict[ProcessingEvent, type[WireModel]] = {
     ProcessingEvent.ELS_CJ_ASSESSMENT_REQUESTED: ELS_CJAssessmentRequestV1,
@@ -50,6 +51,28 @@ def decode_event(event: ProcessingEvent, value: bytes | str) -> EventEnvelope:
             :func:`validation_reasons` puts it in words.
     """
     envelope: EventEnvelope = _adapter(event).validate_json(value)
+    return envelope
+
+
+_FIELDS_SET: dict[frozenset[str], set[str]] = {}
+
+
+def compact(envelope: EventEnvelope) -> EventEnvelope:
+    """The same event in less memory; equal things are kept once for all events.
+
+    Those are which fields were set, for which every model has a set of its own that takes more room than the
+    values of a callback, and the texts of ``request_metadata``.
+    """
+    models = [envelope, envelope.data, getattr(envelope.data, "token_usage", None)]
+    for model in models:
+        if isinstance(model, BaseModel):
+            own = model.model_fields_set
+            shared = _FIELDS_SET.setdefault(frozenset(own), own)
+            object.__setattr__(model, "__pydantic_fields_set__", shared)
+    metadata = getattr(envelope.data, "request_metadata", {})
+    for key, value in metadata.items():
+        if type(value) is str:
+            metadata[key] = intern(value)
     return envelope
 
 

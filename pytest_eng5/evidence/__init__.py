@@ -29,6 +29,7 @@ from pytest_eng5.evidence.assignment import (
     read_assignment,
     write_assignment,
 )
+from pytest_eng5.evidence.document import ArtefactDocument, open_document, read_document
 from pytest_eng5.evidence.ending import EndReason, RunEnding
 from pytest_eng5.evidence.faults import FaultRecord, FaultsFile, read_faults, write_faults
 from pytest_eng5.evidence.files import AppendOnlyLog, json_bytes, write_atomic, write_json
@@ -44,12 +45,14 @@ from pytest_eng5.evidence.manifest import (
     write_manifest,
 )
 from pytest_eng5.evidence.plan import PlannedEssay, RunPlan, SourceText, read_plan, write_plan
+from pytest_eng5.evidence.prompts import read_prompts, write_prompts
 from pytest_eng5.evidence.reader import (
     CapturedEvent,
     RejectedRecord,
     RunEvidence,
     load_evidence,
     read_stream,
+    uncollected,
 )
 from pytest_eng5.evidence.records import (
     CapturedRecord,
@@ -72,6 +75,7 @@ from pytest_eng5.evidence.snapshot import (
 __all__ = [
     "AppendOnlyLog",
     "Artefact",
+    "ArtefactDocument",
     "ArtefactMetadata",
     "AssignedAnchor",
     "AssignmentContext",
@@ -123,14 +127,18 @@ __all__ = [
     "hash_files",
     "json_bytes",
     "load_evidence",
+    "open_document",
     "read_artefact",
     "read_assignment",
+    "read_document",
     "read_faults",
     "read_findings",
     "read_manifest",
     "read_plan",
+    "read_prompts",
     "read_snapshot",
     "read_stream",
+    "uncollected",
     "verify",
     "write_artefact",
     "write_assignment",
@@ -140,5 +148,6 @@ __all__ = [
     "write_json",
     "write_manifest",
     "write_plan",
+    "write_prompts",
     "write_snapshot",
 ]

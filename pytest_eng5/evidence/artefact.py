@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pytest_eng5.evidence.document import open_document
 from pytest_eng5.evidence.ending import RunEnding
 from pytest_eng5.evidence.files import json_bytes, write_atomic
 from pytest_eng5.evidence.manifest import ManifestEntry
@@ -40,6 +41,7 @@ __all__ = [
     "artefact_json_schema",
     "checksum_of",
     "read_artefact",
+    "read_ending",
     "write_artefact",
 ]
 
@@ -268,6 +270,20 @@ def write_artefact(path: Path, artefact: Artefact) -> dict[str, Any]:
     document["validation"]["artefact_checksum"] = checksum_of(document)
     write_atomic(path, json_bytes(document))
     return document
+
+
+def read_ending(path: Path) -> RunEnding:
+    """How the run of an artefact ended; of a large one only the last part is looked at.
+
+    Raises:
+        EvidenceError: The file is missing, damaged, or of another version.
+    """
+    document = open_document(path)
+    try:
+        status = document.rest["validation"]["runner_status"] if document else None
+        return RunnerStatus.model_validate_json(json_bytes(status)).ending
+    except (KeyError, TypeError, ValueError):
+        return read_artefact(path).validation.runner_status.ending
 
 
 def read_artefact(path: Path) -> Artefact:

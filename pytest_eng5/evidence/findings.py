@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -34,16 +35,28 @@ class Finding(BaseModel):
     evidence: str | None = Field(default=None, description="file:line inside the run folder")
 
 
+MOST_OF_A_CODE = 1_000
+"""Findings of one code that are written; of a run in which everything is wrong these say enough."""
+
+
 class FindingsFile(BaseModel):
-    """The shape of ``findings.json``."""
+    """The shape of ``findings.json``; ``omitted`` counts findings beyond the first 1,000 of a code."""
 
     schema_version: str = "1.0.0"
     findings: tuple[Finding, ...] = ()
+    omitted: dict[str, int] | None = None
 
 
 def write_findings(path: Path, findings: Iterable[Finding]) -> None:
-    """Write ``findings.json`` atomically; absent values are left out."""
-    document = FindingsFile(findings=tuple(findings))
+    """Write ``findings.json`` atomically, at most 1,000 of a code; absent values are left out."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for finding in findings:
+        seen[finding.code] += 1
+        if seen[finding.code] <= MOST_OF_A_CODE:
+            kept.append(finding)
+    omitted = {code: count - MOST_OF_A_CODE for code, count in seen.items() if count > MOST_OF_A_CODE}
+    document = FindingsFile(findings=tuple(kept), omitted=omitted or None)
     write_json(path, document.model_dump(mode="json", exclude_none=True))
 
 

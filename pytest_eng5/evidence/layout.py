@@ -59,6 +59,11 @@ class RunFolder:
         return self.root / f"assessment_run.{mode}.json"
 
     @property
+    def prompts(self) -> Path:
+        """The rendered prompts, as far as they could be had."""
+        return self.root / "prompts.jsonl"
+
+    @property
     def schema(self) -> Path:
         """The JSON Schema that the artefact was written against."""
         return self.root / "schemas" / "assessment_run.schema.json"

@@ -6,8 +6,10 @@ that was recorded years ago.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,9 +24,10 @@ from pytest_eng5.contracts import (
     LLMComparisonResultV1,
     ProcessingEvent,
     WireModel,
+    compact,
     decode_event,
 )
-from pytest_eng5.evidence.artefact import read_artefact
+from pytest_eng5.evidence.artefact import read_ending
 from pytest_eng5.evidence.assignment import AssignmentContext, anchors_on_the_wire, read_assignment
 from pytest_eng5.evidence.ending import RunEnding
 from pytest_eng5.evidence.faults import FaultsFile, read_faults
@@ -32,7 +35,7 @@ from pytest_eng5.evidence.layout import RunFolder, Stream
 from pytest_eng5.evidence.plan import PlannedEssay, RunPlan, read_plan
 from pytest_eng5.evidence.records import CapturedRecord, EvidenceError, Rejection, decode_line
 
-__all__ = ["CapturedEvent", "RejectedRecord", "RunEvidence", "load_evidence", "read_stream"]
+__all__ = ["CapturedEvent", "RejectedRecord", "RunEvidence", "load_evidence", "read_stream", "uncollected"]
 
 STREAM_EVENTS: dict[Stream, ProcessingEvent] = {
     Stream.COMPARISONS: ProcessingEvent.LLM_COMPARISON_RESULT,
@@ -55,12 +58,36 @@ class RejectedRecord:
 class CapturedEvent:
     """A valid event: its record, its envelope, and ``file:line`` in the run folder.
 
-    ``payload`` is the validated model of the stream, one of :data:`pytest_eng5.contracts.PAYLOADS`.
+    ``payload`` is the validated model of the stream, one of :data:`pytest_eng5.contracts.PAYLOADS`. The
+    record's own bytes are not kept in memory: :meth:`value` reads them again.
     """
 
     record: CapturedRecord
     envelope: EventEnvelope
     evidence: str
+    log: Path | None = None
+    start: int = 0
+
+    def value(self) -> bytes:
+        """The bytes of the record's value, from the event log at byte ``start``.
+
+        Raises:
+            EvidenceError: The log was removed or altered since it was read.
+        """
+        if self.log is None:
+            return self.record.value or b""
+        try:
+            with self.log.open("rb") as lines:
+                lines.seek(self.start)
+                record, _ = decode_line(lines.readline(), self.evidence)
+        except OSError as error:
+            raise EvidenceError(f"cannot be read any more: {error}", where=self.evidence) from error
+        return record.value or b""
+
+    def place(self) -> tuple[int, str, int, int]:
+        """Broker timestamp, topic, partition, offset: an order that does not depend on the capture."""
+        record = self.record
+        return record.timestamp_ms, record.topic, record.partition, record.offset
 
     @property
     def payload(self) -> WireModel:
@@ -71,26 +98,26 @@ class CapturedEvent:
     @property
     def comparison(self) -> LLMComparisonResultV1:
         """The payload of an event of the comparisons stream."""
-        assert isinstance(self.envelope.data, LLMComparisonResultV1)
-        return self.envelope.data
+        data: LLMComparisonResultV1 = self.envelope.data
+        return data
 
     @property
     def result(self) -> AssessmentResultV1:
         """The payload of an event of the assessment results stream."""
-        assert isinstance(self.envelope.data, AssessmentResultV1)
-        return self.envelope.data
+        data: AssessmentResultV1 = self.envelope.data
+        return data
 
     @property
     def completion(self) -> CJAssessmentCompletedV1:
         """The payload of an event of the completions stream."""
-        assert isinstance(self.envelope.data, CJAssessmentCompletedV1)
-        return self.envelope.data
+        data: CJAssessmentCompletedV1 = self.envelope.data
+        return data
 
     @property
     def failure(self) -> CJAssessmentFailedV1:
         """The payload of an event of the failures stream."""
-        assert isinstance(self.envelope.data, CJAssessmentFailedV1)
-        return self.envelope.data
+        data: CJAssessmentFailedV1 = self.envelope.data
+        return data
 
 
 @dataclass(frozen=True)
@@ -135,6 +162,11 @@ class RunEvidence:
         return {essay.essay_id: essay for essay in self.plan.essays}
 
     @cached_property
+    def ordered_comparisons(self) -> tuple[CapturedEvent, ...]:
+        """Callbacks by broker timestamp, then position: capture order between partitions is chance."""
+        return tuple(sorted(self.comparisons, key=CapturedEvent.place))
+
+    @cached_property
     def distinct_comparisons(self) -> tuple[CapturedEvent, ...]:
         """The first callback of every request id: redeliveries count once (contract 1.4)."""
         first: dict[str, CapturedEvent] = {}
@@ -169,7 +201,14 @@ def read_stream(
     Raises:
         EvidenceError: A line is damaged.
     """
-    path = folder.stream(stream)
+    for line, where, _ in _lines(folder, stream, killed):
+        record, rejection = decode_line(line, where)
+        yield record, rejection, where
+
+
+def _lines(folder: RunFolder, stream: Stream, killed: bool) -> Iterator[tuple[bytes, str, int]]:
+    """Every complete line of a stream with its ``file:line`` and its place in bytes."""
+    path, start = folder.stream(stream), 0
     if not path.exists():
         return
     name = path.relative_to(folder.root).as_posix()
@@ -177,17 +216,18 @@ def read_stream(
         for number, line in enumerate(lines, start=1):
             if killed and not line.endswith(b"\n"):
                 return
-            where = f"{name}:{number}"
-            record, rejection = decode_line(line, where)
-            yield record, rejection, where
+            yield line, f"{name}:{number}", start
+            start += len(line)
 
 
 def _valid(folder: RunFolder, stream: Stream, killed: bool) -> tuple[CapturedEvent, ...]:
-    event = STREAM_EVENTS[stream]
+    event, log = STREAM_EVENTS[stream], folder.stream(stream)
     captured = []
-    for record, _, where in read_stream(folder, stream, killed=killed):
+    for line, where, start in _lines(folder, stream, killed):
+        record, _ = decode_line(line, where)
         try:
-            captured.append(CapturedEvent(record, decode_event(event, record.value or b""), where))
+            envelope = compact(decode_event(event, record.value or b""))
+            captured.append(CapturedEvent(replace(record, value=None), envelope, where, log, start))
         except ValidationError as error:
             raise EvidenceError(
                 f"a recorded event no longer validates ({error.error_count()} problems)",
@@ -207,6 +247,18 @@ def _request(folder: RunFolder) -> EventEnvelope | None:
         raise EvidenceError("the recorded request is damaged", where=where, fix="run again") from error
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Many objects are made and none becomes garbage: the collector would look at all of them many times."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def load_evidence(root: Path, ending: RunEnding | None = None) -> RunEvidence:
     """Read a run folder.
 
@@ -217,7 +269,11 @@ def load_evidence(root: Path, ending: RunEnding | None = None) -> RunEvidence:
     Raises:
         EvidenceError: The folder is no run, or a file of it is damaged.
     """
-    folder = RunFolder(root)
+    with uncollected():
+        return _load(RunFolder(root), ending)
+
+
+def _load(folder: RunFolder, ending: RunEnding | None) -> RunEvidence:
     plan = read_plan(folder.plan)
     ending = ending or _ending(folder.artefact(plan.mode))
     killed = ending is None
@@ -256,4 +312,4 @@ def _essay_ids(results: Iterable[CapturedEvent], comparisons: Iterable[CapturedE
 
 
 def _ending(artefact: Path) -> RunEnding | None:
-    return read_artefact(artefact).validation.runner_status.ending if artefact.exists() else None
+    return read_ending(artefact) if artefact.exists() else None

@@ -204,8 +204,9 @@ def _validation(evidence: RunEvidence, ending: RunEnding, *, old: bool) -> Valid
 
 
 def _recorded(folder: RunFolder) -> list[ManifestEntry]:
-    """What was recorded rather than derived: plan, assignment, request, event logs."""
-    paths: list[Path] = [path for path in (folder.plan, folder.assignment) if path.exists()]
+    """What was recorded rather than derived: plan, assignment, request, event logs, prompts."""
+    named = (folder.plan, folder.assignment, folder.prompts)
+    paths: list[Path] = [path for path in named if path.exists()]
     for part in (folder.request.parent, folder.events):
         paths += [path for path in part.rglob("*") if path.is_file()]
     return hash_files(folder.root, paths)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from pytest_eng5.runner.composition import (
 from pytest_eng5.runner.errors import LiveRunRefused, RunnerError, reason_of
 from pytest_eng5.runner.faults import PlantedFaults, plant_faults
 from pytest_eng5.runner.inventory import Inventory
+from pytest_eng5.runner.prompts import keep_prompts
 from pytest_eng5.runner.provisioning import provide_assignment, provision_of
 from pytest_eng5.runner.resources import Resources
 from pytest_eng5.runner.settings import Environment, RunnerPaths, RunnerSettings, deadlines_for
@@ -41,6 +43,7 @@ from pytest_eng5.services import ContentClient, ProviderClient, ServiceError, Up
 
 __all__ = ["perform_run"]
 
+_log = logging.getLogger(__name__)
 UPLOAD_CACHE = "content_upload_cache.json"
 
 
@@ -110,11 +113,21 @@ async def perform_run(
         end = End(EndReason.INFRASTRUCTURE, f"unexpected {type(error).__name__}: {error}")
     if progress.channel is not None:
         progress.channel.close()
+        if not end.reason.is_infrastructure:
+            await _keep_prompts(resources.http, settings.environment, paths)
     if progress.faults is not None:
         await asyncio.to_thread(write_faults, paths.run.faults, await progress.faults.count())
     ending = progress.ending(end)
     await asyncio.to_thread(resources.finalise, paths.run.root, ending)
     return ending, progress.channel.account.cost_usd if progress.channel else 0.0
+
+
+async def _keep_prompts(http: httpx.AsyncClient, environment: Environment, paths: RunnerPaths) -> None:
+    """Keep the rendered prompts; whatever happens, the run is finished without them."""
+    try:
+        await keep_prompts(http, environment.content_url, paths.run)
+    except (Eng5Error, OSError, asyncio.CancelledError) as error:
+        _log.warning("prompts not kept: %s", error)
 
 
 async def _publish_and_capture(

@@ -150,6 +150,7 @@ def test_dated_versions_are_the_model_asked_for(asked: str, answered: str, same:
 
 
 def test_a_version_that_changes_during_the_run_is_told(run: Any) -> None:
+    run.plan["model"] = run.overrides["model_override"] = "gpt-5.1"
     for message in run.comparisons:
         message.data["model"] = "gpt-5.1-2025-11-13"
     run.assessment_results[0].data["model_used"] = "gpt-5.1-2025-11-13"

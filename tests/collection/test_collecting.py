@@ -14,6 +14,8 @@ KINDS = [
     "metadata",
     "completeness",
     "schema",
+    "scoring",
+    "costs",
     "manifest",
     "kendall_tau",
     "direct_inversions",
@@ -48,7 +50,7 @@ def test_node_ids_and_their_order(project: Any) -> None:
 
 def test_thresholds_keep_the_order_of_the_file(project: Any) -> None:
     project.scenario(thresholds="{coverage: {min: 1}, kendall_tau: {min: 0}, ssr: {min: 0}}")
-    assert [line.split("::")[2] for line in project.collect()][6:] == ["coverage", "kendall_tau", "ssr"]
+    assert [line.split("::")[2] for line in project.collect()][8:] == ["coverage", "kendall_tau", "ssr"]
 
 
 def test_expect_adds_the_last_item(project: Any) -> None:
@@ -57,7 +59,7 @@ def test_expect_adds_the_last_item(project: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "count"), [("", 16), ("::baseline", 8), ("::other", 8), ("::other::run", 1)]
+    ("wanted", "count"), [("", 20), ("::baseline", 10), ("::other", 10), ("::other::run", 1)]
 )
 def test_selection_by_node_id(project: Any, wanted: str, count: int) -> None:
     project.scenario(variants=("baseline", "other"))
@@ -72,7 +74,7 @@ def test_a_node_id_that_does_not_exist_is_a_usage_error(project: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "count"), [("kendall_tau", 2), ("other", 8), ("other and not events", 7), ("small", 16)]
+    ("expression", "count"), [("kendall_tau", 2), ("other", 10), ("other and not events", 9), ("small", 20)]
 )
 def test_selection_by_keyword(project: Any, expression: str, count: int) -> None:
     project.scenario(variants=("baseline", "other"))
@@ -98,7 +100,7 @@ def test_an_unknown_mark_is_an_error_under_strict_markers(project: Any) -> None:
 def test_without_strict_markers_an_unknown_mark_is_only_a_warning(project: Any) -> None:
     path = project.scenario()
     path.write_text(path.read_text().replace("{id: baseline,", "{id: baseline, marks: [nightli],"))
-    assert len(project.collect("-m", "nightli")) == 8
+    assert len(project.collect("-m", "nightli")) == 10
 
 
 def test_random_order_keeps_every_item(project: Any) -> None:
@@ -106,7 +108,7 @@ def test_random_order_keeps_every_item(project: Any) -> None:
     result = project.pytester.runpytest_inprocess(
         "--collect-only", "-q", "-p", "randomly", "-p", "no:cacheprovider"
     )
-    assert sum("::" in line for line in result.outlines) == 16
+    assert sum("::" in line for line in result.outlines) == 20
 
 
 def test_collecting_touches_no_network_and_starts_nothing(project: Any) -> None:
@@ -114,7 +116,7 @@ def test_collecting_touches_no_network_and_starts_nothing(project: Any) -> None:
     project.write("conftest.py", FORBIDDEN)
     result = project.subprocess("--collect-only", "-q")
     assert result.ret == 0
-    assert sum("::" in line for line in result.outlines) == 16
+    assert sum("::" in line for line in result.outlines) == 20
     assert not (project.root / ".eng5").exists()
 
 
@@ -166,7 +168,7 @@ def test_equal_scenario_names_with_equal_variants_are_refused(project: Any) -> N
 def test_one_of_two_files_with_equal_names_can_be_selected(project: Any) -> None:
     project.scenario("small", file="a.eng5.yaml")
     project.scenario("small", file="b.eng5.yaml")
-    assert len(project.collect("a.eng5.yaml")) == 8
+    assert len(project.collect("a.eng5.yaml")) == 10
 
 
 def test_a_project_without_scenario_files_is_not_disturbed(project: Any) -> None:
@@ -195,7 +197,7 @@ def test_it_works_with_other_settings_of_pytest(project: Any, arguments: tuple[s
     project.scenario()
     result = project.subprocess("--collect-only", "-q", *arguments)
     assert result.ret == 0, result.stderr.str()
-    assert sum("::" in line for line in result.outlines) == 8
+    assert sum("::" in line for line in result.outlines) == 10
 
 
 def test_it_works_without_autoloading(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +206,7 @@ def test_it_works_without_autoloading(project: Any, monkeypatch: pytest.MonkeyPa
     project.scenario()
     result = project.subprocess("--collect-only", "-q", "-W", "error", "-p", "pytest_eng5.plugin")
     assert result.ret == 0, result.stderr.str()
-    assert sum("::" in line for line in result.outlines) == 8
+    assert sum("::" in line for line in result.outlines) == 10
 
 
 def test_the_plugin_loads_quickly(project: Any) -> None:

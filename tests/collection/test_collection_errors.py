@@ -94,7 +94,7 @@ def test_a_broken_file_does_not_hide_the_others(project: Any) -> None:
     project.scenario("sound")
     result = project.inprocess("--collect-only", "-q")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert sum(line.startswith("sound.eng5.yaml::") for line in result.outlines) == 8
+    assert sum(line.startswith("sound.eng5.yaml::") for line in result.outlines) == 10
 
 
 def test_nothing_is_started_when_a_file_is_broken(project: Any) -> None:

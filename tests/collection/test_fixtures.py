@@ -55,7 +55,7 @@ def test_plain_tests_share_the_runs_of_the_scenario_items(project: Any, on_kafka
     project.scenario()
     project.write("test_plain.py", PLAIN)
     result = project.subprocess(*on_kafka)
-    result.assert_outcomes(passed=8 + 6)
+    result.assert_outcomes(passed=10 + 6)
     [session] = project.sessions()
     folders = sorted(path.name for path in (session / "small").iterdir())
     assert folders[:2] == ["baseline", folders[1]]

@@ -34,7 +34,7 @@ def test_the_header_shows_them(project: Any, monkeypatch: pytest.MonkeyPatch) ->
 def test_an_external_broker_needs_the_address_of_a_pipeline(project: Any) -> None:
     project.scenario()
     result = project.subprocess("--eng5-bootstrap-servers", "127.0.0.1:9")
-    result.assert_outcomes(errors=1, skipped=7)
+    result.assert_outcomes(errors=1, skipped=9)
     result.stdout.fnmatch_lines(
         ["*--eng5-content-url: an external pipeline needs*", "*fix:*CONTENT_SERVICE_URL*"]
     )
@@ -52,7 +52,7 @@ def test_a_broker_that_nobody_listens_at_is_an_error_that_names_it(project: Any)
             "http://127.0.0.1:9/v1/content",
         )
         result = project.subprocess(*arguments)
-    result.assert_outcomes(errors=1, skipped=7)
+    result.assert_outcomes(errors=1, skipped=9)
     assert address in result.stdout.str()
 
 
@@ -60,7 +60,7 @@ def test_external_without_servers_is_an_error_that_says_how_to_give_them(project
     project.scenario()
     url = "http://127.0.0.1:9/v1/content"
     result = project.subprocess("--eng5-broker", "external", "--eng5-content-url", url)
-    result.assert_outcomes(errors=1, skipped=7)
+    result.assert_outcomes(errors=1, skipped=9)
     result.stdout.fnmatch_lines(["*--eng5-bootstrap-servers*"])
 
 

@@ -40,7 +40,7 @@ def test_missing_topics_are_named_and_not_created(project: Any, servers: str) ->
     before = _topics(servers)
     own = ("--eng5-pipeline", "embedded", "--eng5-topic-prefix", "absent.")
     result = project.subprocess("--eng5-bootstrap-servers", servers, *own)
-    result.assert_outcomes(errors=1, skipped=7)
+    result.assert_outcomes(errors=1, skipped=9)
     text = result.stdout.str()
     assert "absent.huleedu.llm_provider.comparison_result.v1" in text
     assert "absent.huleedu.resource.consumption.v1" in text
@@ -53,9 +53,9 @@ def test_with_leave_they_are_created_and_kept(project: Any, servers: str) -> Non
     project.scenario()
     own = ("--eng5-pipeline", "embedded", "--eng5-topic-prefix", "made.", "--eng5-partitions", "2")
     project.subprocess("--eng5-bootstrap-servers", servers, *own, "--eng5-create-topics").assert_outcomes(
-        passed=8
+        passed=10
     )
     made = {topic for topic in _topics(servers) if topic.startswith("made.")}
     assert "made.huleedu.els.cj_assessment.requested.v1" in made
     again = project.subprocess("--eng5-bootstrap-servers", servers, *own)
-    again.assert_outcomes(passed=8)
+    again.assert_outcomes(passed=10)

@@ -55,7 +55,7 @@ def test_a_file_that_is_not_there_is_an_error_of_the_run_that_names_it(project: 
     project.scenario()
     url = "http://127.0.0.1:9/v1/content"
     result = project.subprocess("--eng5-kafka-config", "absent.toml", "--eng5-content-url", url)
-    result.assert_outcomes(errors=1, skipped=7)
+    result.assert_outcomes(errors=1, skipped=9)
     text = result.stdout.str()
     assert str(project.root / "absent.toml") in text
     assert "fix:" in text
@@ -76,7 +76,7 @@ def test_a_missing_secret_is_named_and_no_run_starts(project: Any) -> None:
     )
     url = "http://127.0.0.1:9/v1/content"
     result = project.subprocess("--eng5-kafka-config", "kafka.toml", "--eng5-content-url", url)
-    result.assert_outcomes(errors=1, skipped=7)
+    result.assert_outcomes(errors=1, skipped=9)
     text = result.stdout.str()
     assert "A_VARIABLE_THAT_NOBODY_SET" in text
     assert "sasl.password" in text
@@ -85,4 +85,4 @@ def test_a_missing_secret_is_named_and_no_run_starts(project: Any) -> None:
 def test_collecting_needs_no_secret(project: Any) -> None:
     project.scenario()
     project.write("kafka.toml", 'bootstrap_servers = "${NOT_SET_EITHER}"')
-    assert len(project.collect("--eng5-kafka-config", "kafka.toml")) == 8
+    assert len(project.collect("--eng5-kafka-config", "kafka.toml")) == 10

@@ -30,7 +30,7 @@ def test_a_folder_without_kafka_is_an_error_of_the_run_that_names_it(project: An
     project.scenario()
     (project.root / "nothing").mkdir()
     result = project.subprocess("--eng5-kafka-home", "nothing")
-    result.assert_outcomes(errors=1, skipped=7)
+    result.assert_outcomes(errors=1, skipped=9)
     text = result.stdout.str()
     assert str(project.root / "nothing") in text
     assert "fix:" in text
@@ -38,4 +38,4 @@ def test_a_folder_without_kafka_is_an_error_of_the_run_that_names_it(project: An
 
 def test_a_folder_without_kafka_does_not_disturb_collection(project: Any) -> None:
     project.scenario()
-    assert len(project.collect("--eng5-kafka-home", "nothing")) == 8
+    assert len(project.collect("--eng5-kafka-home", "nothing")) == 10

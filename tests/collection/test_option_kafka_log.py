@@ -37,7 +37,7 @@ def test_a_log_that_cannot_be_written_is_an_error_that_names_it(project: Any) ->
     project.scenario()
     project.write("taken", "this is a file, not a folder")
     result = project.subprocess("--eng5-kafka-log", "taken/kafka.log")
-    result.assert_outcomes(errors=1, skipped=7)
+    result.assert_outcomes(errors=1, skipped=9)
     text = result.stdout.str()
     assert str(project.root / "taken") in text
     assert "fix:" in text

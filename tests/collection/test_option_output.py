@@ -39,5 +39,5 @@ def test_a_file_in_its_place_is_an_error_that_names_it(project: Any) -> None:
     text = result.stdout.str() + result.stderr.str()
     assert "INTERNALERROR" not in text
     assert "Traceback" not in text
-    result.assert_outcomes(errors=1, skipped=7)
+    result.assert_outcomes(errors=1, skipped=9)
     assert str(project.root / "evidence") in text

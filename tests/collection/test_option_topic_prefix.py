@@ -19,7 +19,7 @@ def test_the_embedded_pipeline_refuses_the_real_topics_of_an_external_broker(pro
     project.scenario()
     external = ("--eng5-bootstrap-servers", "127.0.0.1:9", "--eng5-pipeline", "embedded")
     result = project.subprocess(*external)
-    result.assert_outcomes(errors=1, skipped=7)
+    result.assert_outcomes(errors=1, skipped=9)
     result.stdout.fnmatch_lines(
         ["*--eng5-pipeline embedded: *does not go on the real topics*", "*fix:*--eng5-topic-prefix*"]
     )

@@ -107,7 +107,7 @@ def test_last_failed_runs_again_in_a_new_folder(project: Any, on_kafka: tuple[st
     project.scenario(variants=("coin",), thresholds="{kendall_tau: {min: 0.90}}")
     run = project.pytester.runpytest_subprocess
     first = run(*_cache(*on_kafka, "--eng5-set", COIN))
-    first.assert_outcomes(passed=6, failed=1)
+    first.assert_outcomes(passed=8, failed=1)
     again = run(*_cache(*on_kafka, "--eng5-set", COIN, "--lf", "-v"))
     again.assert_outcomes(failed=1)
     again.stdout.fnmatch_lines(["*coin::kendall_tau FAILED*"])
@@ -136,7 +136,7 @@ def test_reruns_judge_again_but_run_once(project: Any, on_kafka: tuple[str, ...]
 def test_exit_first_stops_at_the_first_verdict_that_fails(project: Any, on_kafka: tuple[str, ...]) -> None:
     project.scenario(variants=("coin", "sound"), thresholds="{kendall_tau: {min: 0.90}}")
     result = project.subprocess(*on_kafka, "--eng5-set", COIN, "-x")
-    result.assert_outcomes(passed=6, failed=1)
+    result.assert_outcomes(passed=8, failed=1)
     result.stdout.fnmatch_lines(["*stopping after 1 failures*"])
     assert re.search(r"^  coin .* FAIL$", result.stdout.str(), re.M)
 
@@ -147,7 +147,7 @@ def test_an_infrastructure_fault_is_an_error_of_run_and_skips_the_rest(
     project.scenario()
     result = project.subprocess(*UNUSABLE, "-rs", "--junitxml=report.xml")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.assert_outcomes(errors=1, skipped=7)
+    result.assert_outcomes(errors=1, skipped=9)
     items = junit_items(project.root / "report.xml")
     assert items["baseline::run"][0] == "error"
     assert {outcome for name, (outcome, _) in items.items() if name != "baseline::run"} == {"skipped"}

@@ -129,7 +129,7 @@ class Batch:
             "model": self.overrides["model_override"],
             "response_time_ms": 12,
             "token_usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
-            "cost_estimate": 0.001,
+            "cost_estimate": 110 / 1000 * 0.015,
             "requested_at": now(),
             "completed_at": now(),
             "trace_id": None,

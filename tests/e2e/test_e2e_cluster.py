@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 PREFIX = "cluster."
 ESSAYS, COMPARISONS = 6, 15  # five waves of three, each as slow as the judge
 JUDGE = "{provider: mock, model: simulated-judge, mock: {discrimination: 12, seed: 7, latency_ms: 1000}}"
-CHECKS = {"run", "events", "metadata", "completeness", "schema", "manifest"}
+CHECKS = {"run", "events", "metadata", "completeness", "schema", "scoring", "costs", "manifest"}
 CALLBACKS = f"{PREFIX}huleedu.llm_provider.comparison_result.v1"
 OUTAGE = 5.0
 

@@ -15,7 +15,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 pytestmark = pytest.mark.slow
 
 WAYS = ("none", "gzip", "snappy", "lz4", "zstd", "batched", "plain", "transactional")
-CHECKS = {"run", "events", "metadata", "completeness", "schema", "manifest"}
+CHECKS = {"run", "events", "metadata", "completeness", "schema", "scoring", "costs", "manifest"}
 COMPARISONS = 6
 PREFIX = "codecs."
 CALLBACKS = f"{PREFIX}huleedu.llm_provider.comparison_result.v1"
@@ -42,7 +42,7 @@ def session(make_tree: Callable[..., Any], kafka: str, url: str) -> Any:
         "codecs",
         "\n".join(f'  - id: "{way}"' for way in WAYS),
         timeout="{idle: 10, total: 40}",
-        judge="{provider: openai, model: gpt-5.1, temperature: 0.1}",
+        judge="{provider: openai, model: gpt-5-mini-2025-08-07, temperature: 0.1}",
     )
     return tree.pytest(
         *("--eng5-broker", "external", "--eng5-bootstrap-servers", kafka, "--eng5-topic-prefix", PREFIX),

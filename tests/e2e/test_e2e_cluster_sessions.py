@@ -41,7 +41,7 @@ def sessions(make_tree: Callable[..., Any], kafka: str, url: str) -> dict[str, A
     for name in SESSIONS:
         tree = make_tree()
         own = name == "apart"
-        judge = {} if own else {"judge": "{provider: openai, model: gpt-5.1, temperature: 0.1}"}
+        judge = {} if own else {"judge": "{provider: openai, model: gpt-5-mini-2025-08-07, temperature: 0.1}"}
         variants = "\n".join(f"  - id: {variant}" for variant in VARIANTS)
         tree.scenario("crowd", variants, timeout="{idle: 15, total: 60}", **judge)
         if own:

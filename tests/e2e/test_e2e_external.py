@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 pytestmark = pytest.mark.slow
 
-CHECKS = ("run", "events", "metadata", "completeness", "schema", "manifest")
+CHECKS = ("run", "events", "metadata", "completeness", "schema", "scoring", "costs", "manifest")
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ FAULTS = {
     "second_completion": {"completeness": {"COMPLETION-DUPLICATE"}},
     "no_result": {"completeness": {"RESULT-MISSING"}},
 }
-CHECKS = ("events", "metadata", "completeness", "schema", "manifest")
+CHECKS = ("events", "metadata", "completeness", "schema", "scoring", "costs", "manifest")
 PREFIX = "foreign."
 
 
@@ -52,7 +52,7 @@ def session(make_tree: Callable[..., Any], kafka: str, url: str) -> Any:
         "foreign",
         "\n".join(f"  - id: {fault}" for fault in FAULTS),
         timeout="{idle: 4, total: 30}",
-        judge="{provider: openai, model: gpt-5.1, temperature: 0.1}",
+        judge="{provider: openai, model: gpt-5-mini-2025-08-07, temperature: 0.1}",
     )
     return tree.pytest(
         *("--eng5-broker", "external", "--eng5-bootstrap-servers", kafka, "--eng5-topic-prefix", PREFIX),
@@ -95,8 +95,8 @@ def test_a_redelivery_is_a_warning_and_counts_once(session: Any) -> None:
     summary = json.loads((session.folder / "summary.json").read_text())
     rows = {row["variant"]: row for row in summary["scenarios"][0]["variants"]}
     assert rows["duplicate"]["comparisons"] == rows["clean"]["comparisons"] == 6
-    assert rows["clean"]["cost_usd"] == pytest.approx(0.006)
-    assert rows["duplicate"]["cost_usd"] == pytest.approx(0.006)
+    assert rows["clean"]["cost_usd"] == pytest.approx(0.0099)
+    assert rows["duplicate"]["cost_usd"] == pytest.approx(0.0099)
     assert (rows["clean"]["verdict"], rows["drop"]["verdict"]) == ("PASS", "FAIL")
 
 

@@ -11,7 +11,17 @@ import pytest
 pytestmark = pytest.mark.slow
 
 GATES = "{kendall_tau: {min: 0.9}, direct_inversions: {max: 0}}"
-NOT_RUN = ("events", "metadata", "completeness", "schema", "manifest", "kendall_tau", "direct_inversions")
+NOT_RUN = (
+    "events",
+    "metadata",
+    "completeness",
+    "schema",
+    "scoring",
+    "costs",
+    "manifest",
+    "kendall_tau",
+    "direct_inversions",
+)
 
 
 def judge(**mock: float) -> str:

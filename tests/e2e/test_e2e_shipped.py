@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 SCENARIO = "anchor_align"
 VARIANTS = ("baseline", "language_control", "usage_content_parity")
-ITEMS = ("run", "events", "metadata", "completeness", "schema", "manifest")
+ITEMS = ("run", "events", "metadata", "completeness", "schema", "scoring", "costs", "manifest")
 GATES = ("kendall_tau", "direct_inversions", "zero_win_anchors", "upper_grade_inversions")
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 CALLBACKS = "huleedu.llm_provider.comparison_result.v1"
@@ -69,7 +69,7 @@ def test_everything_passes(session: Any) -> None:
     quiet = {f"role_models::{item}" for item in ("run", "schema", "manifest")}  # of plan and dry_run
     assert set(outcomes) == quiet | {f"{v}::{item}" for v in VARIANTS for item in (*ITEMS, *GATES)}
     assert set(outcomes.values()) == {"passed"}
-    assert "34 passed" in session.output
+    assert "40 passed" in session.output
 
 
 def test_header_table_and_place_are_shown(session: Any) -> None:

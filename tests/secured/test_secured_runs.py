@@ -20,7 +20,7 @@ from pytest_eng5.contracts import CAPTURED_EVENTS, PIPELINE_EVENTS, ProcessingEv
 pytestmark = pytest.mark.slow
 
 VARIABLE = "STAGING_PASSWORD"
-ITEMS = ("run", "events", "metadata", "completeness", "schema", "manifest", "kendall_tau")
+ITEMS = ("run", "events", "metadata", "completeness", "schema", "scoring", "costs", "manifest", "kendall_tau")
 OWN_PIPELINE = ("--eng5-pipeline", "embedded")
 # Nobody listens there: access is checked before the pipeline is spoken to.
 THEIR_PIPELINE = (
