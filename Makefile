@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: anchor-align test test-all docker-test lint schemas clean
+.PHONY: anchor-align test test-all faults docker-test lint schemas clean
 
 anchor-align: $(STAMP)  ## The main job: three prompt variants against the anchors, on the embedded Kafka.
 	$(BIN)/python -m pytest scenarios/ -k anchor_align $(ARGS)
@@ -15,6 +15,9 @@ test: $(VENV)/.installed-test  ## The tests, on a real embedded Kafka.
 
 test-all: $(VENV)/.installed-test  ## Further variations too; takes about half as long again.
 	$(BIN)/python -m pytest -p no:randomly -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+faults: $(VENV)/.installed-test  ## Every planted fault and 224 clean runs, on the embedded Kafka and without; writes docs/faults.md.
+	$(BIN)/python tests/faults/matrix.py $(ARGS)
 
 docker-test: $(VENV)/.installed-container  ## Images, container broker and compose stack; starts an engine if it may.
 	PYTHON=$(BIN)/python scripts/docker_test.sh $(ARGS)

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pytest_eng5.contracts import event_schemas
 from pytest_eng5.evidence import (
     AssignmentContext,
+    FaultsFile,
     FindingsFile,
     InventorySnapshot,
     Manifest,
@@ -31,6 +32,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 FILES: dict[str, tuple[type[BaseModel], str]] = {
     "assignment": (AssignmentContext, "Assignment of a run, assignment.json"),
+    "faults": (FaultsFile, "Planted faults of a run, faults.json"),
     "findings": (FindingsFile, "Findings of a run, findings.json"),
     "inventory": (InventorySnapshot, "Snapshot of mode plan, inventory.json"),
     "manifest": (Manifest, "Manifest of a run, manifest.json"),

@@ -15,7 +15,7 @@ from pytest_eng5.checks.drafting import Observation, about, tallied
 from pytest_eng5.checks.dropped import check_dropped
 from pytest_eng5.checks.hashes import check_hashes
 from pytest_eng5.checks.views import distinct, is_of_run
-from pytest_eng5.checks.wording import clip, plural
+from pytest_eng5.checks.wording import clip, plural, short_topic
 from pytest_eng5.contracts import PROMPT_HASH
 from pytest_eng5.evidence import CapturedEvent, Finding, RunEvidence
 
@@ -33,6 +33,7 @@ def check_metadata(evidence: RunEvidence) -> list[Finding]:
     return [
         *check_missing(callbacks),
         *check_malformed(evidence, callbacks),
+        *check_batch_ids(evidence),
         *check_unknown_essays(evidence, callbacks),
         *check_same_essay(callbacks),
         *check_hashes(evidence, callbacks),
@@ -92,6 +93,24 @@ def _malformed(evidence: RunEvidence, key: str, value: Any) -> str | None:
     if key == "bos_batch_id" and value != evidence.plan.batch_uuid:
         return f"is not this run's {evidence.plan.batch_uuid}"
     return None
+
+
+def check_batch_ids(evidence: RunEvidence) -> Iterator[Finding]:
+    """META-MALFORMED: completion, rich result and failure name this run's batch.
+
+    One that names another is the run's all the same if it lists the run's essays.
+    """
+    hint = "consumers match these events on this field and will not find it; compare it with the request"
+    named = [
+        *((event, "/data/batch_id", event.result.batch_id) for event in evidence.results),
+        *((event, "/data/entity_id", event.completion.entity_id) for event in evidence.completions),
+        *((event, "/data/entity_id", event.failure.entity_id) for event in evidence.failures),
+    ]
+    for event, field, batch in named:
+        if batch != evidence.plan.batch_uuid:
+            name, topic = field.removeprefix("/data/"), short_topic(event.record.topic)
+            state = "is absent" if batch is None else f"is {clip(batch)}, not this run's"
+            yield about(event, "META-MALFORMED", f"{name} of {topic} {state}", hint=hint, field=field)
 
 
 def check_unknown_essays(evidence: RunEvidence, callbacks: Callbacks) -> Iterator[Finding]:

@@ -27,6 +27,18 @@ from pytest_eng5.contracts.comparisons import (
 )
 from pytest_eng5.contracts.decode import PAYLOADS, compact, decode_event, json_pointer, validation_reasons
 from pytest_eng5.contracts.envelope import EventEnvelope, TypedEnvelope
+from pytest_eng5.contracts.faults import (
+    FAULT_ACTIONS,
+    FAULT_TOPICS,
+    ActionRule,
+    Fault,
+    FaultAction,
+    FaultCount,
+    FaultCounts,
+    FaultPlan,
+    FaultTopic,
+    fault_problems,
+)
 from pytest_eng5.contracts.grades import (
     GRADE_ORDER,
     GRADE_SCALES,
@@ -87,6 +99,8 @@ __all__ = [
     "CAPTURED_EVENTS",
     "CJ_CONSUMER_GROUP",
     "ESSAY_ID_LIMIT",
+    "FAULT_ACTIONS",
+    "FAULT_TOPICS",
     "FLAT_RATES",
     "GRADE_ORDER",
     "GRADE_SCALES",
@@ -97,6 +111,7 @@ __all__ = [
     "PLAIN_PREFIX",
     "PROMPT_HASH",
     "STUDENT_PREFIX",
+    "ActionRule",
     "AssessmentResultV1",
     "BaseEventData",
     "BatchStatus",
@@ -109,6 +124,12 @@ __all__ = [
     "EssayProcessingInputRefV1",
     "EssayResultV1",
     "EventEnvelope",
+    "Fault",
+    "FaultAction",
+    "FaultCount",
+    "FaultCounts",
+    "FaultPlan",
+    "FaultTopic",
     "GradeScale",
     "LLMComparisonRequest",
     "LLMComparisonResultV1",
@@ -137,6 +158,7 @@ __all__ = [
     "compact",
     "decode_event",
     "event_schemas",
+    "fault_problems",
     "flat_cost",
     "generate_essay_id",
     "grade_from_stem",

@@ -31,6 +31,7 @@ from pytest_eng5.evidence.assignment import (
 )
 from pytest_eng5.evidence.document import ArtefactDocument, open_document, read_document
 from pytest_eng5.evidence.ending import EndReason, RunEnding
+from pytest_eng5.evidence.faults import FaultRecord, FaultsFile, read_faults, write_faults
 from pytest_eng5.evidence.files import AppendOnlyLog, json_bytes, write_atomic, write_json
 from pytest_eng5.evidence.findings import Finding, FindingsFile, Severity, read_findings, write_findings
 from pytest_eng5.evidence.layout import RunFolder, Stream, VariantFolder
@@ -87,6 +88,8 @@ __all__ = [
     "EndReason",
     "EssayInput",
     "EvidenceError",
+    "FaultRecord",
+    "FaultsFile",
     "Finding",
     "FindingsFile",
     "GradeProjection",
@@ -128,6 +131,7 @@ __all__ = [
     "read_artefact",
     "read_assignment",
     "read_document",
+    "read_faults",
     "read_findings",
     "read_manifest",
     "read_plan",
@@ -139,6 +143,7 @@ __all__ = [
     "write_artefact",
     "write_assignment",
     "write_atomic",
+    "write_faults",
     "write_findings",
     "write_json",
     "write_manifest",

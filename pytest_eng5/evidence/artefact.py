@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from copy import deepcopy
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -235,7 +237,12 @@ class Artefact(_Part):
 
 
 def artefact_json_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of the artefact, generated from the models."""
+    """JSON Schema (draft 2020-12) of the artefact, generated from the models; the caller's own copy."""
+    return deepcopy(_json_schema())
+
+
+@cache
+def _json_schema() -> dict[str, Any]:
     body = Artefact.model_json_schema(mode="validation")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -79,6 +79,11 @@ class RunFolder:
         return self.root / "findings.json"
 
     @property
+    def faults(self) -> Path:
+        """The faults that were planted, and how often they fired."""
+        return self.root / "faults.json"
+
+    @property
     def manifest(self) -> Path:
         """SHA-256 and size of every other file."""
         return self.root / "manifest.json"

@@ -30,6 +30,7 @@ from pytest_eng5.contracts import (
 from pytest_eng5.evidence.artefact import read_ending
 from pytest_eng5.evidence.assignment import AssignmentContext, anchors_on_the_wire, read_assignment
 from pytest_eng5.evidence.ending import RunEnding
+from pytest_eng5.evidence.faults import FaultsFile, read_faults
 from pytest_eng5.evidence.layout import RunFolder, Stream
 from pytest_eng5.evidence.plan import PlannedEssay, RunPlan, read_plan
 from pytest_eng5.evidence.records import CapturedRecord, EvidenceError, Rejection, decode_line
@@ -128,6 +129,7 @@ class RunEvidence:
         request: The request as published, or ``None`` if the run ended before.
         comparisons: Callbacks in the order of capture, duplicates included.
         ending: How the run ended; ``None`` if it was killed before it could say.
+        faults: The faults that were planted in it, ``None`` if none were.
         assignment: The assignment that the request was bound to, ``None`` without one.
     """
 
@@ -140,6 +142,7 @@ class RunEvidence:
     failures: tuple[CapturedEvent, ...]
     rejected: tuple[RejectedRecord, ...]
     ending: RunEnding | None = field(default=None)
+    faults: FaultsFile | None = field(default=None)
     assignment: AssignmentContext | None = field(default=None)
 
     @property
@@ -294,6 +297,7 @@ def _load(folder: RunFolder, ending: RunEnding | None) -> RunEvidence:
         failures=_valid(folder, Stream.FAILURES, killed),
         rejected=rejected,
         ending=ending,
+        faults=read_faults(folder.faults),
         assignment=assignment,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -21,11 +21,16 @@ class Broker:
 
     Args:
         options: How its clients connect.
+
+    Attributes:
+        direct: Gives a callback to the CJ service of this process without the broker; ``None`` if it runs
+            elsewhere.
     """
 
     def __init__(self, options: KafkaOptions) -> None:
         self.options = options
         self.publisher = Publisher(options)
+        self.direct: Callable[[bytes], Awaitable[None]] | None = None
         self._admin: AIOKafkaAdminClient | None = None
         self._watch: BrokerWatch | None = None
 

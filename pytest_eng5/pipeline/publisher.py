@@ -99,8 +99,13 @@ class Publisher:
         """
         await self.send(self.topic(event), envelope.to_wire(), key=None if key is None else key.encode())
 
-    async def send(self, topic: str, value: bytes, *, key: bytes | None = None) -> RecordMetadata:
+    async def send(
+        self, topic: str, value: bytes, *, key: bytes | None = None, timestamp_ms: int | None = None
+    ) -> RecordMetadata:
         """Send one record to a topic and wait until the broker has it; returns where it lies.
+
+        Args:
+            timestamp_ms: The record's timestamp, if it is not to be now.
 
         Raises:
             PublishRefused: The broker will never take this record.
@@ -108,7 +113,7 @@ class Publisher:
         """
         try:
             async with asyncio.timeout(self._options.broker_timeout):
-                return await self._send(topic, value, key)
+                return await self._send(topic, value, key, timestamp_ms)
         except (KafkaError, OSError) as error:  # TimeoutError is an OSError
             raise BrokerLost(
                 f"cannot publish to {topic} ({type(error).__name__})",
@@ -116,7 +121,9 @@ class Publisher:
                 fix="look at the broker's own log; start the pipeline again once the broker is up",
             ) from error
 
-    async def _send(self, topic: str, value: bytes, key: bytes | None) -> RecordMetadata:
+    async def _send(
+        self, topic: str, value: bytes, key: bytes | None, timestamp_ms: int | None
+    ) -> RecordMetadata:
         size = len(value) + len(key or b"")
         limit = await self._limit(topic) if size > _SURELY_ALLOWED else None
         if size + _BATCH_OVERHEAD > (limit or _BROKER_REQUEST):
@@ -124,7 +131,7 @@ class Publisher:
         while True:
             producer = self._producer
             try:
-                sent = await _taken(producer, topic, value, key)
+                sent = await _taken(producer, topic, value, key, timestamp_ms)
                 return await sent
             except (MessageSizeTooLargeError, RecordListTooLargeError):
                 await self._renew(producer)
@@ -160,7 +167,7 @@ def _too_large(topic: str, size: int, limit: int | None) -> PublishRefused:
 
 
 async def _taken(
-    producer: AIOKafkaProducer, topic: str, value: bytes, key: bytes | None
+    producer: AIOKafkaProducer, topic: str, value: bytes, key: bytes | None, timestamp_ms: int | None
 ) -> asyncio.Future[RecordMetadata]:
     """Hand a record over; what comes back is done once the broker has it.
 
@@ -169,7 +176,9 @@ async def _taken(
     """
     while True:
         try:
-            sent: asyncio.Future[RecordMetadata] = await producer.send(topic, value, key=key)
+            sent: asyncio.Future[RecordMetadata] = await producer.send(
+                topic, value, key=key, timestamp_ms=timestamp_ms
+            )
         except (LeaderNotAvailableError, UnknownTopicOrPartitionError):
             await asyncio.sleep(_NO_LEADER_SECONDS)
         else:

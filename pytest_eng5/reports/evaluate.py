@@ -116,6 +116,7 @@ def _run(evidence: RunEvidence, repeat: int) -> RunOutcome:
         usable=len(evidence.succeeded),
         cost_usd=math.fsum(data.cost_estimate for data in distinct),
         judges=tuple(sorted({(data.provider, data.model) for data in distinct})),
+        unfired=tuple(evidence.faults.unfired()) if evidence.faults else (),
     )
 
 

@@ -95,6 +95,8 @@ def judge_named(name: str, outcome: VariantOutcome, failure: str | None) -> Judg
 def _run(outcome: VariantOutcome, failure: str | None) -> str | None:
     if failure is not None:
         return f"PIPELINE-FAILED {failure}"
+    if outcome.unfired:
+        return _unfired(outcome)
     if not outcome.ledger.succeeded and outcome.expected_codes is None:
         return (
             f"FAIL run: no comparison succeeded, {outcome.ledger.planned} were planned\n"
@@ -131,7 +133,15 @@ def _check(name: str, outcome: VariantOutcome) -> Judgement:
     return Judgement(text, "eng5 findings", "\n".join(_lines(findings)))
 
 
+def _unfired(outcome: VariantOutcome) -> str:
+    """A negative test whose fault never fired proves nothing, whatever was found."""
+    hint = "  fix: correct the fault's topic, selector or field; the pipeline published nothing it hits"
+    return "\n".join([*(f"FAIL faults: {text}" for text in outcome.unfired), hint])
+
+
 def _expectation(outcome: VariantOutcome) -> str | None:
+    if outcome.unfired:
+        return _unfired(outcome)
     expected, found = outcome.expected_codes or frozenset(), outcome.error_codes
     if found == expected:
         return None

@@ -74,6 +74,7 @@ class RunOutcome:
         cost_usd: As reported in the callbacks, ``None`` if the run cannot be read.
         judges: (provider, model) of the callbacks.
         problem: Why the folder cannot be read, in one sentence.
+        unfired: Planted faults that did not show, one sentence each.
     """
 
     repeat: int
@@ -86,6 +87,7 @@ class RunOutcome:
     cost_usd: float | None = None
     judges: tuple[tuple[str, str], ...] = ()
     problem: str | None = None
+    unfired: tuple[str, ...] = ()
 
     @property
     def batch_uuid(self) -> str | None:
@@ -223,6 +225,11 @@ class VariantOutcome:
     def findings(self) -> tuple[Finding, ...]:
         """Findings of all runs."""
         return tuple(finding for run in self.runs for finding in run.findings)
+
+    @property
+    def unfired(self) -> tuple[str, ...]:
+        """Planted faults that did not show in a run."""
+        return tuple(f"run-{run.repeat}: {text}" for run in self.runs for text in run.unfired)
 
     @property
     def error_codes(self) -> frozenset[str]:

@@ -29,7 +29,7 @@ def decide(
 
     A negative test (``expected_codes``) passes if exactly those codes were found, and its gates do too. A
     deadline is what it asks for if it expects ``PARTIAL-DATA``; every other fault of the infrastructure
-    remains an ERROR.
+    remains an ERROR. A planted fault that never fired is a FAIL: the test proves nothing then.
 
     Args:
         runs: All runs that there should be.
@@ -43,6 +43,7 @@ def decide(
     said: list[tuple[Outcome, str]] = [(Outcome.ERROR, text) for text in _obstacles(runs, expected_codes)]
     if not runs:
         said.append((Outcome.ERROR, "there is no run"))
+    said += [(Outcome.FAIL, f"run-{run.repeat}: {text}") for run in runs for text in run.unfired]
     said += [(Outcome.FAIL, text) for text in _findings(runs, expected_codes)]
     if not_computed is not None and expected_codes is None:
         said.append((Outcome.FAIL, f"no figures: {not_computed}"))

@@ -12,7 +12,15 @@ import httpx
 from pytest_eng5.capture import End, Published, RunChannel, wait_for_end
 from pytest_eng5.contracts import utc_now
 from pytest_eng5.errors import Eng5Error
-from pytest_eng5.evidence import EndReason, RunEnding, RunPlan, write_assignment, write_atomic, write_plan
+from pytest_eng5.evidence import (
+    EndReason,
+    RunEnding,
+    RunPlan,
+    write_assignment,
+    write_atomic,
+    write_faults,
+    write_plan,
+)
 from pytest_eng5.runner.assignments import Assignment, examine_assignment
 from pytest_eng5.runner.composition import (
     bind_plan,
@@ -22,6 +30,7 @@ from pytest_eng5.runner.composition import (
     simulation,
 )
 from pytest_eng5.runner.errors import LiveRunRefused, RunnerError, reason_of
+from pytest_eng5.runner.faults import PlantedFaults, plant_faults
 from pytest_eng5.runner.inventory import Inventory
 from pytest_eng5.runner.prompts import keep_prompts
 from pytest_eng5.runner.provisioning import provide_assignment, provision_of
@@ -44,6 +53,7 @@ class _Progress:
     started_at: datetime
     channel: RunChannel | None = None
     published: Published | None = None
+    faults: PlantedFaults | None = None
 
     def ending(self, end: End) -> RunEnding:
         published = self.published
@@ -85,6 +95,8 @@ async def perform_run(
         progress.channel.close()
         if not end.reason.is_infrastructure:
             await _keep_prompts(resources.http, settings.environment, paths)
+    if progress.faults is not None:
+        await asyncio.to_thread(write_faults, paths.run.faults, await progress.faults.count())
     ending = progress.ending(end)
     cost_usd = progress.channel.account.cost_usd if progress.channel else 0.0
     tell_ending(log, ending, progress.channel, cost_usd)
@@ -118,6 +130,7 @@ async def _publish_and_capture(
         plan = bind_plan(plan, variant, assignment.context)
         await asyncio.to_thread(write_plan, paths.run.plan, plan)
         await asyncio.to_thread(write_assignment, paths.run.assignment, assignment.context)
+    progress.faults = await plant_faults(resources.http, environment, plan, variant)
     storage, prompt_id = await _upload(resources.http, settings, paths, plan, inventory)
     if variant.judge.provider == "mock":
         await _register_simulation(resources.http, environment, plan, variant, assignment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_eng5.scenario.anchors import ANCHOR_FOLDER, Anchor, has_anchors, read_anchors
 from pytest_eng5.scenario.errors import AnchorError, Location, OverrideError, Problem, ScenarioError
 from pytest_eng5.scenario.essays import EssayFiles, decode_essay, list_essays, read_essay
+from pytest_eng5.scenario.faults import PlannedFault
 from pytest_eng5.scenario.json_schema import scenario_json_schema
 from pytest_eng5.scenario.loading import load_scenario
 from pytest_eng5.scenario.student_grades import read_student_grades
@@ -22,6 +23,7 @@ __all__ = [
     "Location",
     "MockJudge",
     "OverrideError",
+    "PlannedFault",
     "Problem",
     "Scenario",
     "ScenarioError",

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pytest_eng5.scenario.errors import Location
+from pytest_eng5.scenario.faults import planned_faults
 from pytest_eng5.scenario.files import NamedFiles
 from pytest_eng5.scenario.models import JudgeKeys, Mode, ThresholdKeys, VariantKeys
 from pytest_eng5.scenario.nodes import MappingNode, Scalar, find, plain
@@ -36,6 +37,7 @@ def build_variant(scenario: str, settings: MappingNode, location: Location, file
         rubric=_text_file(settings, "rubric", "the rubric", files),
         marks=tuple(dict.fromkeys(keys.marks or ())),
         expect=Expect(tuple(keys.expect.findings)) if keys.expect else None,
+        faults=planned_faults(settings),
         **_simple(keys),
     )
 

@@ -27,6 +27,7 @@ __all__ = [
     "NotNegative",
     "Number",
     "PathText",
+    "PointerText",
     "Positive",
     "ScenarioName",
     "Seconds",
@@ -42,6 +43,7 @@ _SCENARIO_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
 _VARIANT_PATTERN: Final = r"^[a-z0-9][a-z0-9_.-]*$"
 _MARK_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _CODE_PATTERN: Final = r"^[A-Z][A-Z0-9.-]*$"
+_POINTER_PATTERN: Final = r"^(/[^/]+)+$"
 _UUID_PATTERN: Final = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
 _MAX_WHOLE: Final = 2**63 - 1
@@ -51,6 +53,7 @@ PATTERN_WORDS: Final = {
     _VARIANT_PATTERN: "an id of lower-case letters, digits, '_', '.', '-' that starts with a letter or digit",
     _MARK_PATTERN: "the name of a pytest mark (letters, digits and '_')",
     _CODE_PATTERN: "a finding code such as META-MISSING (capital letters, digits, '-' and '.')",
+    _POINTER_PATTERN: "a JSON pointer from the envelope on, such as /data/winner",
     _UUID_PATTERN: "a UUID such as 0d8f7a54-64f0-4b2f-8d2e-3d6a4c6f9d01",
 }
 """What each pattern asks for, in words."""
@@ -79,6 +82,7 @@ VariantId = Annotated[str, Field(pattern=_VARIANT_PATTERN, max_length=100), AS_T
 MetricName = Annotated[str, Field(pattern=METRIC_PATTERN)]
 MarkName = Annotated[str, Field(pattern=_MARK_PATTERN), AS_TEXT]
 FindingCode = Annotated[str, Field(pattern=_CODE_PATTERN), AS_TEXT]
+PointerText = Annotated[str, Field(pattern=_POINTER_PATTERN), AS_TEXT]
 UuidText = Annotated[str, Field(pattern=_UUID_PATTERN), AS_TEXT]
 
 Flag = Annotated[bool, Strict(), AS_VALUE]

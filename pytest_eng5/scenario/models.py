@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from pytest_eng5.contracts import CourseCode, Provider
+from pytest_eng5.scenario.faults import FaultKeys
 from pytest_eng5.scenario.fields import (
     AS_TEXT,
     Confidence,
@@ -224,7 +225,11 @@ class SharedKeys(_Keys):
     fail_fast: Flag | None = Field(
         None, description="Judge nothing more of a variant once one of its items failed; default false."
     )
-    faults: Any = Field(None, description="Fault plan of the reference pipeline (not supported yet).")
+    faults: list[FaultKeys] | None = Field(
+        None,
+        description="What the reference pipeline is to do wrong; a variant's list replaces it.",
+        examples=[[{"action": "drop", "topic": "comparison_result", "nth": 3}]],
+    )
 
 
 class _VariantHead(_Keys):

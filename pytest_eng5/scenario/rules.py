@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_eng5.scenario.errors import Location, Problem
+from pytest_eng5.scenario.faults import fault_rule_problems
 from pytest_eng5.scenario.nodes import MappingNode, Node, Scalar, find
 
 __all__ = ["rule_problems"]
@@ -26,6 +27,7 @@ def rule_problems(settings: MappingNode, mode: str, file_start: Location) -> Ite
     if mode not in _JUDGING:
         yield from _judging_problems(settings, mode)
     yield from _threshold_problems(settings)
+    yield from fault_rule_problems(settings)
 
 
 def _mode_problems(settings: MappingNode, mode: str) -> Iterator[Problem]:
@@ -66,6 +68,9 @@ def _judging_problems(settings: MappingNode, mode: str) -> Iterator[Problem]:
     if settings.get("expect") is not None:
         message = f"mode {mode} publishes nothing, so no findings can be expected"
         yield Problem(settings.location_of("expect"), message, "remove the key 'expect'")
+    if settings.get("faults") is not None:
+        message = f"mode {mode} publishes nothing, so no fault would ever be planted"
+        yield Problem(settings.location_of("faults"), message, "remove the key 'faults'")
     repeats = settings.get("repeats")
     if isinstance(repeats, Scalar) and repeats.value != 1:
         message = f"mode {mode} gives the same again, so it cannot be repeated"

@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_eng5.contracts import Provider
 from pytest_eng5.scenario.errors import Location
+from pytest_eng5.scenario.faults import PlannedFault
 from pytest_eng5.scenario.models import Effort, Mode, Undecided, Verbosity
 
 __all__ = ["Expect", "Judge", "MockJudge", "Scenario", "Threshold", "Timeout", "Variant"]
@@ -113,6 +114,7 @@ class Variant:
         system_prompt: Existing file, or None for the service's own prompt.
         rubric: Existing file, or None for no rubric.
         marks: Names of pytest marks.
+        faults: What the reference pipeline is to do wrong.
         location: Place of the variant in the file.
     """
 
@@ -133,6 +135,7 @@ class Variant:
     rubric: Path | None = None
     marks: tuple[str, ...] = ()
     expect: Expect | None = None
+    faults: tuple[PlannedFault, ...] = ()
     fail_fast: bool = False
     assignment_id: str | None = None
     course_id: str | None = None
@@ -163,6 +166,7 @@ class Variant:
             "system_prompt",
             "rubric",
             "expect",
+            "faults",
         }
         result = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skipped}
         result["marks"] = list(self.marks)
@@ -174,6 +178,7 @@ class Variant:
         result["judge"] = _as_dict(self.judge) | {"mock": mock}
         result["timeout"] = _as_dict(self.timeout)
         result["thresholds"] = {threshold.metric: threshold.to_dict() for threshold in self.thresholds}
+        result["faults"] = [planned.fault.model_dump(exclude_unset=True) for planned in self.faults]
         result["expect"] = {"findings": list(self.expect.findings)} if self.expect else None
         return result
 

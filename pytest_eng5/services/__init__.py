@@ -40,6 +40,7 @@ from pytest_eng5.services.errors import (
     Unreachable,
     WriteDidNotStick,
 )
+from pytest_eng5.services.faults import FaultClient
 from pytest_eng5.services.health import ClockSkew, ServiceHealth, check_health, health_url
 from pytest_eng5.services.http import Retry
 from pytest_eng5.services.provider import ProviderClient
@@ -56,6 +57,7 @@ __all__ = [
     "AnchorText",
     "ClockSkew",
     "ContentClient",
+    "FaultClient",
     "MintingRefused",
     "NoToken",
     "NotAuthenticated",

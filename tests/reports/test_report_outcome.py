@@ -181,3 +181,14 @@ def test_without_a_plan_there_is_neither_batch_nor_provenance() -> None:
     outcome = variant(run(None, problem="gone"))
     assert (outcome.plan, outcome.batch_uuids, outcome.metrics) == (None, (), {})
     assert outcome.to_dict()["runs"][0]["batch_uuid"] is None
+
+
+def test_a_fault_that_never_fired_fails_even_a_test_that_expects_nothing() -> None:
+    idle = run(unfired=("fault 1 never fired: drop of result (f.eng5.yaml:3)",))
+    for expected in (None, frozenset()):
+        outcome, reasons = decide([idle], [], expected)
+        assert outcome is Outcome.FAIL
+        assert reasons == ("run-1: fault 1 never fired: drop of result (f.eng5.yaml:3)",)
+    found = run(EndReason.COMPLETED, "A-CODE", unfired=("fault 1 never fired",))
+    assert decide([found], [], frozenset({"A-CODE"}))[0] is Outcome.FAIL
+    assert variant(runs=(idle,)).unfired == ("run-1: fault 1 never fired: drop of result (f.eng5.yaml:3)",)

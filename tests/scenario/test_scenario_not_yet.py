@@ -21,7 +21,6 @@ def all_supported(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("line", "column", "message"),
     [
-        ("faults: [{drop: 1}]", 1, "faults is not supported yet"),
         ("compare: {to: baseline}", 1, "compare is not supported yet"),
         ("thresholds: {a: {min: 1, confidence: 0.95}}", 26, "thresholds.a.confidence is not supported yet"),
         ("thresholds: {a: {min: 1, undecided: skip}}", 26, "thresholds.a.undecided is not supported yet"),
@@ -36,7 +35,7 @@ def test_keys_of_later_work_are_refused_where_they_stand(
     assert error.hint
 
 
-@pytest.mark.parametrize("line", ["faults: {x: 1}", "thresholds: {a: {min: 1, confidence: 0.5}}"])
+@pytest.mark.parametrize("line", ["compare: {to: x}", "thresholds: {a: {min: 1, confidence: 0.5}}"])
 def test_they_are_refused_in_a_variant_too(workspace: Any, minimal: str, line: str) -> None:
     error = workspace.error(f"{minimal}    {line}\n")
     assert "not supported yet" in error.message
@@ -54,23 +53,27 @@ def test_a_null_is_not_a_use(workspace: Any, minimal: str) -> None:
 
 
 def test_what_an_override_takes_back_is_not_a_use(workspace: Any, minimal: str) -> None:
-    scenario = workspace.load(f"{minimal}mode: plan\nfaults: [1]\n", "mode=anchor-align-test", "faults=null")
+    scenario = workspace.load(
+        f"{minimal}mode: plan\ncompare: {{to: x}}\n", "mode=anchor-align-test", "compare=null"
+    )
     assert scenario.mode == scenario.variants[0].mode == "anchor-align-test"
 
 
 def test_they_are_listed_with_the_other_problems(workspace: Any, minimal: str) -> None:
-    error = workspace.error(f"{minimal}faults: 1\nrepeats: 0\n")
-    assert [p.message.split(":")[0] for p in error.problems] == ["faults is not supported yet", "repeats"]
+    error = workspace.error(f"{minimal}compare: 1\nrepeats: 0\n")
+    assert [p.message.split(":")[0] for p in error.problems] == ["compare is not supported yet", "repeats"]
 
 
 def test_supported_keys_are_not_in_the_table() -> None:
-    assert not {"expect", "fail_fast", "repeats", "budget"} & {row.path.split(".")[0] for row in NOT_YET}
+    assert not {"expect", "fail_fast", "faults", "repeats", "budget"} & {
+        row.path.split(".")[0] for row in NOT_YET
+    }
 
 
 @pytest.mark.usefixtures("all_supported")
 def test_deleting_the_rows_is_enough(workspace: Any, minimal: str) -> None:
     text = (
-        f"{minimal}faults: [{{drop: {{topic: x}}}}]\ncompare: {{to: only}}\n"
+        f"{minimal}compare: {{to: only}}\n"
         "thresholds: {kendall_tau: {min: 0.5, confidence: 0.95, undecided: xfail}}\n"
     )
     variant = workspace.load(text).variants[0]

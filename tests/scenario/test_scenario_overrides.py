@@ -173,7 +173,7 @@ def test_missing_inputs_can_be_given(workspace: Any) -> None:
         ("judge.model=*x", "the value the alias *x has no anchor", "put the value in quotes"),
         ("judge={model: a, model: b}", "the key 'model' is already set", "remove one of the two"),
         ("judge.model=!!int 3", "the tag tag:yaml.org,2002:int is not allowed", "remove it"),
-        ("faults=[1]", "faults is not supported yet", "remove it"),
+        ("faults=[1]", "faults.item 1: expected a mapping (key: value), got 1", None),
         ("inputs=", "the key 'inputs' is missing", "write 'inputs: folder'"),
         ("inputs=role_model", "the inputs folder role_model does not exist", "did you mean role_models?"),
         ("system_prompt=prompts/system/1.txt", "the system prompt prompts/system/1.txt does not exist", None),

@@ -40,6 +40,7 @@ def test_the_room_offers_these_names() -> None:
         "Location",
         "MockJudge",
         "OverrideError",
+        "PlannedFault",
         "Problem",
         "Scenario",
         "STUDENT_FOLDER",

@@ -14,6 +14,7 @@ from pytest_eng5.contracts import EventEnvelope, ProcessingEvent
 from pytest_eng5.pipeline.cj.records import BatchStore
 from pytest_eng5.pipeline.database import Database
 from pytest_eng5.pipeline.errors import PublishRefused
+from pytest_eng5.pipeline.faults import CJ_EVENTS, FaultBook, FaultySeam
 from pytest_eng5.pipeline.kafka import KafkaOptions
 from pytest_eng5.pipeline.logs import service_logger
 from pytest_eng5.pipeline.publisher import Publisher
@@ -41,12 +42,16 @@ class Outbox:
         database: The state.
         batches: Where a batch ends.
         publisher: Where events go.
+        faults: The faults that are planned for them, if any are.
     """
 
-    def __init__(self, database: Database, batches: BatchStore, publisher: Publisher) -> None:
+    def __init__(
+        self, database: Database, batches: BatchStore, publisher: Publisher, faults: FaultBook | None = None
+    ) -> None:
         self._database = database
         self._batches = batches
         self._publisher = publisher
+        self._seam = FaultySeam(publisher, faults or FaultBook(CJ_EVENTS))
         database.define(
             "CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY AUTOINCREMENT,"
             " job_id INTEGER NOT NULL, event TEXT NOT NULL, event_id TEXT NOT NULL, key TEXT NOT NULL,"
@@ -65,7 +70,7 @@ class Outbox:
             numbers = [self._keep(job_id, message) for message in messages]
         for number, message in zip(numbers, messages, strict=True):
             try:
-                await self._publisher.publish(message.event, message.envelope, key=message.key)
+                await self._seam.publish(message.event, message.envelope, key=message.key)
             except PublishRefused:
                 self._database.run("DELETE FROM outbox WHERE job_id = ?", job_id)
                 raise

@@ -7,6 +7,7 @@ from asyncio import TaskGroup
 
 import httpx
 
+from pytest_eng5.contracts import ProcessingEvent
 from pytest_eng5.pipeline.broker import Broker
 from pytest_eng5.pipeline.cj.admin import admin_routes, anchor_routes
 from pytest_eng5.pipeline.cj.admin_auth import AdminAccess
@@ -17,6 +18,7 @@ from pytest_eng5.pipeline.cj.scoring import load_choix
 from pytest_eng5.pipeline.cj.service import CJService
 from pytest_eng5.pipeline.cj.workflow import Services
 from pytest_eng5.pipeline.database import Database
+from pytest_eng5.pipeline.faults import fault_routes
 from pytest_eng5.pipeline.http import Readiness
 from pytest_eng5.pipeline.logs import service_logger
 from pytest_eng5.pipeline.parts import Work
@@ -70,7 +72,12 @@ class CJPart:
         self._options = broker.options
         self._services = services
         assignments = services.assignments
-        routes = [*admin_routes(assignments, content, access), *anchor_routes(assignments, content)]
+        routes = [
+            *admin_routes(assignments, content, access),
+            *anchor_routes(assignments, content),
+            *fault_routes(services.faults),
+        ]
+        broker.direct = lambda value: service.handle(ProcessingEvent.LLM_COMPARISON_RESULT, value)
         self.app = cj_app(service, consumer, not_ready, routes)
         self.works: list[tuple[str, Work]] = [
             ("Kafka consumer", lambda: self._run(service)),

@@ -29,6 +29,7 @@ from pytest_eng5.pipeline.cj.scoring import bradley_terry, max_score_change, ran
 from pytest_eng5.pipeline.cj.submission import WaveSender, effective_batching_mode
 from pytest_eng5.pipeline.database import Database
 from pytest_eng5.pipeline.errors import PipelineError, ServiceError
+from pytest_eng5.pipeline.faults import CJ_EVENTS, FaultBook
 from pytest_eng5.pipeline.logs import service_logger
 from pytest_eng5.pipeline.publisher import Publisher
 from pytest_eng5.pipeline.settings import CJSettings
@@ -50,6 +51,7 @@ class Services:
     topic_prefix: str = ""
     metrics: CJMetrics = field(default_factory=CJMetrics)
     database: Database = field(default_factory=Database)
+    faults: FaultBook = field(default_factory=lambda: FaultBook(CJ_EVENTS))
     assignments: AssignmentStore = field(init=False)
     batches: BatchStore = field(init=False)
     outbox: Outbox = field(init=False)
@@ -57,7 +59,7 @@ class Services:
     def __post_init__(self) -> None:
         self.assignments = AssignmentStore(self.database)
         self.batches = BatchStore(self.database)
-        self.outbox = Outbox(self.database, self.batches, self.publisher)
+        self.outbox = Outbox(self.database, self.batches, self.publisher, self.faults)
 
 
 class _Ended(Eng5Error):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from pytest_eng5.contracts import LLMComparisonRequest, LLMQueuedResponse
 from pytest_eng5.pipeline.errors import ServiceError
+from pytest_eng5.pipeline.faults.routes import FAULTS_PATH
 from pytest_eng5.pipeline.http import Readiness, health_routes, read_body, route, service_app
 from pytest_eng5.pipeline.provider.callbacks import SERVICE, QueuedComparison
 from pytest_eng5.pipeline.provider.judge import Simulation
@@ -71,6 +73,7 @@ def provider_app(
     callback_topic: str,
     not_ready: Readiness,
     metrics: ProviderMetrics,
+    faults: Sequence[Route] = (),
 ) -> Starlette:
     """The service.
 
@@ -80,6 +83,7 @@ def provider_app(
         callback_topic: The only topic that callbacks may go to.
         not_ready: Why the service cannot work at the moment.
         metrics: Its numbers are those of this process alone, as all counts in the answers are.
+        faults: Routes of fault plans, if it takes any.
     """
     accepted = 0
 
@@ -121,7 +125,7 @@ def provider_app(
         return JSONResponse({"providers": listed, "total_models": sum(map(len, listed.values()))})
 
     async def mock_mode(_: Request) -> Response:
-        return JSONResponse(_MOCK_MODE)
+        return JSONResponse(_MOCK_MODE | ({"faults": FAULTS_PATH} if faults else {}))
 
     async def never_there(request: Request) -> Response:
         raise ServiceError(
@@ -139,6 +143,7 @@ def provider_app(
             route("GET", "/api/v1/results/{id}", never_there),
             route("GET", "/admin/mock-mode", mock_mode),
             route("PUT", "/admin/simulations/{batch_id}", register),
+            *faults,
             *health_routes(SERVICE, not_ready, lambda: {**facts, "queue_depth": queue.depth}),
         ],
         metrics,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from pytest_eng5.contracts import LLMComparisonResultV1, ProcessingEvent
 from pytest_eng5.pipeline.errors import PipelineError, PublishRefused, ServiceError
+from pytest_eng5.pipeline.faults import FaultySeam
 from pytest_eng5.pipeline.logs import service_logger
 from pytest_eng5.pipeline.provider import callbacks
 from pytest_eng5.pipeline.provider.archive import PromptArchive
@@ -21,7 +22,6 @@ from pytest_eng5.pipeline.provider.judge import (
 )
 from pytest_eng5.pipeline.provider.metrics import ProviderMetrics
 from pytest_eng5.pipeline.provider.simulations import SimulationBook
-from pytest_eng5.pipeline.publisher import Publisher
 from pytest_eng5.pipeline.settings import LLMProviderSettings
 
 __all__ = ["Processor"]
@@ -44,7 +44,7 @@ class Processor:
         self,
         settings: LLMProviderSettings,
         book: SimulationBook,
-        publisher: Publisher,
+        publisher: FaultySeam,
         archive: PromptArchive | None,
         metrics: ProviderMetrics,
     ) -> None:

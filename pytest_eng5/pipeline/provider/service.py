@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pytest_eng5.contracts import ProcessingEvent
+from pytest_eng5.contracts import FaultPlan, ProcessingEvent
 from pytest_eng5.pipeline.broker import Broker
 from pytest_eng5.pipeline.database import Database
+from pytest_eng5.pipeline.faults import PROVIDER_EVENTS, FaultBook, FaultySeam, fault_routes
 from pytest_eng5.pipeline.http import Readiness
 from pytest_eng5.pipeline.parts import Part, Work
 from pytest_eng5.pipeline.provider.app import Register, provider_app
@@ -46,6 +47,21 @@ class _Resumption:
         """Nothing to give back."""
 
 
+def _refusal(plan: FaultPlan, broker: Broker) -> str | None:
+    """The true callback reaches the CJ service only within a process."""
+    if broker.direct is not None:
+        return None
+    hidden = [
+        fault for fault in plan.faults if not fault.reaches_cj and set(fault.events) & {*PROVIDER_EVENTS}
+    ]
+    if not hidden:
+        return None
+    return (
+        f"{hidden[0]}: the CJ service runs in another process and cannot be given the true callback; "
+        "write 'reaches_cj: true', or run both services in one process"
+    )
+
+
 class ProviderService:
     """Application, queue and judge of one process.
 
@@ -70,7 +86,9 @@ class ProviderService:
         journal = None if settings.queue == "kafka" else Journal(database)
         book = SimulationBook(journal)
         metrics = ProviderMetrics(worker_id)
-        processor = Processor(settings, book, broker.publisher, archive, metrics)
+        faults = FaultBook(PROVIDER_EVENTS)
+        seam = FaultySeam(broker.publisher, faults, lambda: broker.direct)
+        processor = Processor(settings, book, seam, archive, metrics)
         self._journal = journal
         self._parts: list[Part] = []
         self.works: list[tuple[str, Work]] = []
@@ -90,7 +108,10 @@ class ProviderService:
         self.works.append(("comparison queue", queue.run))
         callback_topic = broker.publisher.topic(ProcessingEvent.LLM_COMPARISON_RESULT)
         metrics.watch_queue(lambda: queue.depth)
-        self.app = provider_app(queue, register, callback_topic, not_ready, metrics)
+        routes = (
+            [] if settings.queue == "kafka" else fault_routes(faults, lambda plan: _refusal(plan, broker))
+        )
+        self.app = provider_app(queue, register, callback_topic, not_ready, metrics, routes)
 
     def forget(self) -> None:
         """Answer none of the comparisons that the process before this one left."""
