@@ -43,6 +43,7 @@ from pytest_eng5.alignment.intervals import (
     wilson_interval,
 )
 from pytest_eng5.alignment.metrics import UPPER_GRADES, alignment_metrics, scale_separation_reliability
+from pytest_eng5.alignment.position_model import PositionFit, fit_outcomes, fit_with_position
 from pytest_eng5.alignment.results import (
     AlignmentMetrics,
     AnchorRow,
@@ -65,6 +66,7 @@ __all__ = [
     "InversionRow",
     "MetricValue",
     "Population",
+    "PositionFit",
     "alignment_metrics",
     "attainable_tau_a",
     "attainable_tau_b",
@@ -76,7 +78,9 @@ __all__ = [
     "expected_zero_wins",
     "fisher_interval",
     "fit_bradley_terry",
+    "fit_outcomes",
     "fit_wins",
+    "fit_with_position",
     "flip_rate",
     "forced_tau",
     "information_matrix",
