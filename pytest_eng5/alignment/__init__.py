@@ -23,8 +23,9 @@ from pytest_eng5.alignment.agreement import (
     majority_inversions,
     zero_wins,
 )
-from pytest_eng5.alignment.bias import flip_rate, pairs_in_both_orders, position_bias
-from pytest_eng5.alignment.bootstrap import resamples, simulated_wins
+from pytest_eng5.alignment.bias import first_rates, flip_rate, flip_rates, pairs_in_both_orders, position_bias
+from pytest_eng5.alignment.bootstrap import leave_one_out, resamples, simulated_wins
+from pytest_eng5.alignment.bootstrap_intervals import bca_interval, bootstrap_intervals
 from pytest_eng5.alignment.bradley_terry import (
     ALPHA,
     BradleyTerryFit,
@@ -34,7 +35,9 @@ from pytest_eng5.alignment.bradley_terry import (
     information_matrix,
     standard_errors,
 )
+from pytest_eng5.alignment.calibrated import calibrated_scores, predictive_scale
 from pytest_eng5.alignment.data import AlignmentData, AlignmentDataError
+from pytest_eng5.alignment.figures import UPPER_GRADES, scale_separation_reliability
 from pytest_eng5.alignment.graph import connected, coverage
 from pytest_eng5.alignment.intervals import (
     fisher_interval,
@@ -42,7 +45,7 @@ from pytest_eng5.alignment.intervals import (
     reliability_interval,
     wilson_interval,
 )
-from pytest_eng5.alignment.metrics import UPPER_GRADES, alignment_metrics, scale_separation_reliability
+from pytest_eng5.alignment.metrics import alignment_metrics
 from pytest_eng5.alignment.position_model import PositionFit, fit_outcomes, fit_with_position
 from pytest_eng5.alignment.results import (
     AlignmentMetrics,
@@ -70,27 +73,34 @@ __all__ = [
     "alignment_metrics",
     "attainable_tau_a",
     "attainable_tau_b",
+    "bca_interval",
+    "bootstrap_intervals",
+    "calibrated_scores",
     "connected",
     "coverage",
     "decidable_comparisons",
     "decidable_pairs",
     "direct_inversions",
     "expected_zero_wins",
+    "first_rates",
     "fisher_interval",
     "fit_bradley_terry",
     "fit_outcomes",
     "fit_wins",
     "fit_with_position",
     "flip_rate",
+    "flip_rates",
     "forced_tau",
     "information_matrix",
     "inverted_comparisons",
     "kendall_tau_a",
     "kendall_tau_b",
+    "leave_one_out",
     "majority_inversions",
     "pairs_in_both_orders",
     "percentile_interval",
     "position_bias",
+    "predictive_scale",
     "reliability_interval",
     "resamples",
     "scale_separation_reliability",

@@ -96,7 +96,7 @@ class TestEstimate:
         assert fit.standard_error == pytest.approx(plain.standard_error, rel=1e-6)
 
     def test_two_equal_essays_by_hand(self) -> None:
-        """Both orders, the first wins 30 of 40: η = log 3 but for the regularisation, SE = 1/√(40·p·(1-p))."""
+        """Both orders, the first wins 30 of 40: η = log 3 nearly, SE = 1/√(40·p·(1-p))."""
         outcomes = np.zeros((2, 2, 2))
         outcomes[0, 1] = outcomes[1, 0] = [15, 5]
         fit = fit_with_position(outcomes)
