@@ -4,7 +4,8 @@ Depends on numpy and scipy only. The scores are re-derived here, not taken from 
 that a check of the pipeline's scores shares no code with it. Definitions: :mod:`.agreement` (tau,
 inversions, zero wins), :mod:`.bias` (position), :mod:`.bradley_terry` (scores and standard errors),
 :mod:`.graph` (coverage, connectedness), :mod:`.bootstrap` and :mod:`.intervals` (uncertainty); all together:
-:func:`alignment_metrics`.
+:func:`alignment_metrics`. The judge itself: :mod:`.consistency`, :mod:`.fit_statistics`,
+:mod:`.position_model`; all together: :func:`judge_quality`.
 """
 
 from __future__ import annotations
@@ -36,8 +37,17 @@ from pytest_eng5.alignment.bradley_terry import (
     standard_errors,
 )
 from pytest_eng5.alignment.calibrated import calibrated_scores, predictive_scale
+from pytest_eng5.alignment.consistency import (
+    SplitHalf,
+    circular_triads,
+    consistence,
+    decided_triads,
+    greatest_circular_triads,
+    split_half,
+)
 from pytest_eng5.alignment.data import AlignmentData, AlignmentDataError
 from pytest_eng5.alignment.figures import UPPER_GRADES, scale_separation_reliability
+from pytest_eng5.alignment.fit_statistics import FitStatistics, fit_statistics
 from pytest_eng5.alignment.graph import connected, coverage
 from pytest_eng5.alignment.intervals import (
     fisher_interval,
@@ -45,6 +55,7 @@ from pytest_eng5.alignment.intervals import (
     reliability_interval,
     wilson_interval,
 )
+from pytest_eng5.alignment.judge_quality import AnchorQuality, JudgeQuality, judge_quality
 from pytest_eng5.alignment.metrics import alignment_metrics
 from pytest_eng5.alignment.position_model import PositionFit, fit_outcomes, fit_with_position
 from pytest_eng5.alignment.results import (
@@ -62,37 +73,47 @@ __all__ = [
     "AlignmentData",
     "AlignmentDataError",
     "AlignmentMetrics",
+    "AnchorQuality",
     "AnchorRow",
     "BootstrapInfo",
     "BradleyTerryFit",
     "ConvergenceError",
+    "FitStatistics",
     "InversionRow",
+    "JudgeQuality",
     "MetricValue",
     "Population",
     "PositionFit",
+    "SplitHalf",
     "alignment_metrics",
     "attainable_tau_a",
     "attainable_tau_b",
     "bca_interval",
     "bootstrap_intervals",
     "calibrated_scores",
+    "circular_triads",
     "connected",
+    "consistence",
     "coverage",
     "decidable_comparisons",
     "decidable_pairs",
+    "decided_triads",
     "direct_inversions",
     "expected_zero_wins",
     "first_rates",
     "fisher_interval",
     "fit_bradley_terry",
     "fit_outcomes",
+    "fit_statistics",
     "fit_wins",
     "fit_with_position",
     "flip_rate",
     "flip_rates",
     "forced_tau",
+    "greatest_circular_triads",
     "information_matrix",
     "inverted_comparisons",
+    "judge_quality",
     "kendall_tau_a",
     "kendall_tau_b",
     "leave_one_out",
@@ -105,6 +126,7 @@ __all__ = [
     "resamples",
     "scale_separation_reliability",
     "simulated_wins",
+    "split_half",
     "standard_errors",
     "wilson_interval",
     "zero_wins",
