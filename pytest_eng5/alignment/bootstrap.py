@@ -42,7 +42,7 @@ def resamples(table: FloatArray, count: int, seed: int, unit: Unit = "pairs") ->
     amounts = table[cells]
     pair = _pair_of_cell(cells)
     generator = np.random.default_rng(seed)
-    for b in _slices(count if amounts.size else 0, table.size):
+    for b in slices(count if amounts.size else 0, table.size):
         if unit == "pairs":
             n = int(pair.max()) + 1
             drawn = generator.multinomial(n, np.full(n, 1.0 / n), size=b)[:, pair] * amounts
@@ -80,7 +80,7 @@ def simulated_wins(wins: FloatArray, theta: FloatArray, count: int, seed: int) -
     first, second = np.nonzero(np.triu(wins + wins.T, 1))
     games = (wins + wins.T)[first, second].astype(np.int64)
     generator = np.random.default_rng(seed)
-    for b in _slices(count if games.size else 0, wins.size):
+    for b in slices(count if games.size else 0, wins.size):
         won = generator.binomial(games, expit(theta[first] - theta[second]), size=(b, games.size))
         table = np.zeros((b, *wins.shape))
         table[:, first, second] = won
@@ -88,7 +88,8 @@ def simulated_wins(wins: FloatArray, theta: FloatArray, count: int, seed: int) -
         yield table
 
 
-def _slices(count: int, numbers: int) -> Iterator[int]:
+def slices(count: int, numbers: int) -> Iterator[int]:
+    """Sizes of the slices in which ``count`` arrays of so many numbers are worked off."""
     size = max(1, _CELLS // max(numbers, 1))
     for begin in range(0, count, size):
         yield min(size, count - begin)

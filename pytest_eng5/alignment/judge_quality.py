@@ -124,7 +124,7 @@ def judge_quality(
     """
     if not 0 < confidence < 1:
         raise AlignmentDataError(f"confidence={confidence}")
-    scored = _scored(data)
+    scored = data.scored()
     outcomes = scored.outcomes()
     wins = outcomes.sum(axis=-1)
     fit = fit_statistics(wins, fit_wins(wins, alpha))
@@ -144,12 +144,6 @@ def judge_quality(
     found = {name: MetricValue(value) for name, value in values.items()}
     found["position_effect"] = _position_effect(outcomes, alpha, confidence)
     return JudgeQuality(found, rows, halves)
-
-
-def _scored(data: AlignmentData) -> AlignmentData:
-    graded = data.select(i for i, rank in enumerate(data.grade_ranks) if rank is not None)
-    wins = graded.wins()
-    return graded.select(int(i) for i in np.flatnonzero((wins + wins.T).sum(axis=-1) > 0))
 
 
 def _position_effect(outcomes: FloatArray, alpha: float, confidence: float) -> MetricValue:

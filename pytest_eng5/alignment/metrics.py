@@ -86,10 +86,7 @@ def alignment_metrics(
         raise AlignmentDataError(f"bootstrap={bootstrap}, confidence={confidence}")
     if intervals not in ("chosen", "percentile", "bca"):
         raise AlignmentDataError(f"intervals {intervals!r}", fix="use 'chosen', 'percentile' or 'bca'")
-    graded = data.select(i for i, rank in enumerate(data.grade_ranks) if rank is not None)
-    games = graded.wins() + graded.wins().T
-    compared = np.flatnonzero(games.sum(axis=-1) > 0)
-    scored = graded.select(int(i) for i in compared)
+    graded, scored = data.graded(), data.scored()
     sample = _sample(scored, alpha, upper_grades)
     sampling = _Sampling(bootstrap, seed, confidence, unit)
     points = {

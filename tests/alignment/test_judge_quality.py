@@ -137,7 +137,7 @@ class TestSuspicion:
     def test_batch_108_doubts_the_anchor_that_lost_to_everything_below_it(
         self, batch108_games: AlignmentData
     ) -> None:
-        """Contract 14.1: ANCHOR_7 (E-) lost to both F+; of ANCHOR_10 (A) only two lost games are published."""
+        """Contract 14.1: ANCHOR_7 (E-) lost to both F+; of ANCHOR_10 (A) only two losses are known."""
         assert judge_quality(batch108_games).suspected == {
             "ANCHOR_7": "graded too high",
             "ANCHOR_10": "graded too high",
