@@ -37,6 +37,14 @@ from pytest_eng5.alignment.bradley_terry import (
     standard_errors,
 )
 from pytest_eng5.alignment.calibrated import calibrated_scores, predictive_scale
+from pytest_eng5.alignment.comparison import (
+    COMPARED,
+    Difference,
+    VariantComparison,
+    compare_runs,
+    compare_variants,
+    holm,
+)
 from pytest_eng5.alignment.consistency import (
     SplitHalf,
     circular_triads,
@@ -56,8 +64,25 @@ from pytest_eng5.alignment.intervals import (
     wilson_interval,
 )
 from pytest_eng5.alignment.judge_quality import AnchorQuality, JudgeQuality, judge_quality
+from pytest_eng5.alignment.matching import improved_judge, judge_of_run
 from pytest_eng5.alignment.metrics import alignment_metrics
+from pytest_eng5.alignment.planning import (
+    Plan,
+    Precision,
+    comparisons_for_width,
+    comparisons_to_detect,
+    detectable_difference,
+    power_of,
+    precision_at,
+)
 from pytest_eng5.alignment.position_model import PositionFit, fit_outcomes, fit_with_position
+from pytest_eng5.alignment.repeats import (
+    RepeatedFigure,
+    RepeatSummary,
+    distance_to_gate,
+    pool,
+    repeat_summary,
+)
 from pytest_eng5.alignment.results import (
     AlignmentMetrics,
     AnchorRow,
@@ -66,9 +91,11 @@ from pytest_eng5.alignment.results import (
     MetricValue,
     Population,
 )
+from pytest_eng5.alignment.simulation import SimulatedJudge, simulated_outcomes, simulated_runs, stated_judge
 
 __all__ = [
     "ALPHA",
+    "COMPARED",
     "UPPER_GRADES",
     "AlignmentData",
     "AlignmentDataError",
@@ -78,13 +105,20 @@ __all__ = [
     "BootstrapInfo",
     "BradleyTerryFit",
     "ConvergenceError",
+    "Difference",
     "FitStatistics",
     "InversionRow",
     "JudgeQuality",
     "MetricValue",
+    "Plan",
     "Population",
     "PositionFit",
+    "Precision",
+    "RepeatSummary",
+    "RepeatedFigure",
+    "SimulatedJudge",
     "SplitHalf",
+    "VariantComparison",
     "alignment_metrics",
     "attainable_tau_a",
     "attainable_tau_b",
@@ -92,13 +126,19 @@ __all__ = [
     "bootstrap_intervals",
     "calibrated_scores",
     "circular_triads",
+    "compare_runs",
+    "compare_variants",
+    "comparisons_for_width",
+    "comparisons_to_detect",
     "connected",
     "consistence",
     "coverage",
     "decidable_comparisons",
     "decidable_pairs",
     "decided_triads",
+    "detectable_difference",
     "direct_inversions",
+    "distance_to_gate",
     "expected_zero_wins",
     "first_rates",
     "fisher_interval",
@@ -111,8 +151,11 @@ __all__ = [
     "flip_rates",
     "forced_tau",
     "greatest_circular_triads",
+    "holm",
+    "improved_judge",
     "information_matrix",
     "inverted_comparisons",
+    "judge_of_run",
     "judge_quality",
     "kendall_tau_a",
     "kendall_tau_b",
@@ -120,14 +163,21 @@ __all__ = [
     "majority_inversions",
     "pairs_in_both_orders",
     "percentile_interval",
+    "pool",
     "position_bias",
+    "power_of",
+    "precision_at",
     "predictive_scale",
     "reliability_interval",
+    "repeat_summary",
     "resamples",
     "scale_separation_reliability",
+    "simulated_outcomes",
+    "simulated_runs",
     "simulated_wins",
     "split_half",
     "standard_errors",
+    "stated_judge",
     "wilson_interval",
     "zero_wins",
 ]
