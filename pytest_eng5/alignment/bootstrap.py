@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from pytest_eng5.alignment.data import AlignmentDataError, FloatArray, IntArray
 
-__all__ = ["Unit", "resamples", "simulated_wins"]
+__all__ = ["Unit", "leave_one_out", "resamples", "simulated_wins"]
 
 Unit = Literal["pairs", "comparisons"]
 
@@ -24,28 +24,55 @@ _CELLS = 4_000_000
 """Numbers held at once per array; resamples are worked off in slices of that size."""
 
 
-def resamples(wins: FloatArray, count: int, seed: int, unit: Unit = "pairs") -> Iterator[FloatArray]:
-    """Yield resampled tables of wins in slices of shape (b, n, n), ``count`` resamples in all.
+def resamples(table: FloatArray, count: int, seed: int, unit: Unit = "pairs") -> Iterator[FloatArray]:
+    """Yield resampled tables in slices of shape (b, *table.shape), ``count`` resamples in all.
 
     Args:
-        wins: Times i beat j, shape (n, n).
+        table: Times i beat j, shape (n, n), or by position, shape (n, n, 2). With unit ``pairs`` both give
+            the same resamples.
         count: Number of resamples.
         seed: Of numpy's default generator; equal seeds give equal resamples, whatever the event order.
         unit: What is drawn with replacement.
+
+    Raises:
+        AlignmentDataError: No such unit.
     """
-    if unit not in ("pairs", "comparisons"):
-        raise AlignmentDataError(f"resampling unit {unit!r}", fix="use 'pairs' or 'comparisons'")
-    winner, loser = np.nonzero(wins)
-    amounts = wins[winner, loser]
+    _check_unit(unit)
+    cells = np.nonzero(table)
+    amounts = table[cells]
+    pair = _pair_of_cell(cells)
     generator = np.random.default_rng(seed)
-    for b in _slices(count if amounts.size else 0, wins.size):
+    for b in slices(count if amounts.size else 0, table.size):
         if unit == "pairs":
-            drawn = _draw_pairs(generator, winner, loser, amounts, b)
+            n = int(pair.max()) + 1
+            drawn = generator.multinomial(n, np.full(n, 1.0 / n), size=b)[:, pair] * amounts
         else:
             drawn = generator.multinomial(int(amounts.sum()), amounts / amounts.sum(), size=b).astype(float)
-        table = np.zeros((b, *wins.shape))
-        table[:, winner, loser] = drawn
-        yield table
+        resampled = np.zeros((b, *table.shape))
+        np.moveaxis(resampled, 0, -1)[cells] = drawn.T
+        yield resampled
+
+
+def leave_one_out(table: FloatArray, unit: Unit = "pairs") -> tuple[FloatArray, IntArray]:
+    """The tables without one unit each, and how many units are alike: the jackknife.
+
+    Args:
+        table: As in :func:`resamples`.
+        unit: What is left out.
+
+    Returns:
+        Tables of shape (k, *table.shape), and the number of units that leave that table, shape (k,).
+    """
+    _check_unit(unit)
+    cells = np.nonzero(table)
+    amounts = table[cells]
+    pair = _pair_of_cell(cells) if unit == "pairs" else np.arange(amounts.size)
+    k = int(pair.max()) + 1 if pair.size else 0
+    tables = np.repeat(table[None], k, axis=0)
+    left = np.zeros(amounts.size) if unit == "pairs" else amounts - 1
+    tables[(pair, *cells)] = left
+    alike = np.ones(k, dtype=np.int64) if unit == "pairs" else amounts.astype(np.int64)
+    return tables, alike
 
 
 def simulated_wins(wins: FloatArray, theta: FloatArray, count: int, seed: int) -> Iterator[FloatArray]:
@@ -53,7 +80,7 @@ def simulated_wins(wins: FloatArray, theta: FloatArray, count: int, seed: int) -
     first, second = np.nonzero(np.triu(wins + wins.T, 1))
     games = (wins + wins.T)[first, second].astype(np.int64)
     generator = np.random.default_rng(seed)
-    for b in _slices(count if games.size else 0, wins.size):
+    for b in slices(count if games.size else 0, wins.size):
         won = generator.binomial(games, expit(theta[first] - theta[second]), size=(b, games.size))
         table = np.zeros((b, *wins.shape))
         table[:, first, second] = won
@@ -61,18 +88,23 @@ def simulated_wins(wins: FloatArray, theta: FloatArray, count: int, seed: int) -
         yield table
 
 
-def _slices(count: int, numbers: int) -> Iterator[int]:
+def slices(count: int, numbers: int) -> Iterator[int]:
+    """Sizes of the slices in which ``count`` arrays of so many numbers are worked off."""
     size = max(1, _CELLS // max(numbers, 1))
     for begin in range(0, count, size):
         yield min(size, count - begin)
 
 
-def _draw_pairs(
-    generator: np.random.Generator, winner: IntArray, loser: IntArray, amounts: FloatArray, b: int
-) -> FloatArray:
-    low, high = np.minimum(winner, loser), np.maximum(winner, loser)
-    pairs, pair_of_cell = np.unique(np.stack([low, high]), axis=1, return_inverse=True)
-    n = pairs.shape[1]
-    times = generator.multinomial(n, np.full(n, 1.0 / n), size=b)
-    drawn: FloatArray = times[:, pair_of_cell.reshape(-1)] * amounts
-    return drawn
+def _check_unit(unit: Unit) -> None:
+    if unit not in ("pairs", "comparisons"):
+        raise AlignmentDataError(f"resampling unit {unit!r}", fix="use 'pairs' or 'comparisons'")
+
+
+def _pair_of_cell(cells: tuple[IntArray, ...]) -> IntArray:
+    """The number of the unordered pair that each cell of a table belongs to."""
+    winner, loser = cells[0], cells[1]
+    both = np.stack([np.minimum(winner, loser), np.maximum(winner, loser)])
+    if not winner.size:
+        return np.empty(0, dtype=np.int64)
+    number: IntArray = np.unique(both, axis=1, return_inverse=True)[1].reshape(-1)
+    return number

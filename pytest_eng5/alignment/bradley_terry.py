@@ -16,10 +16,6 @@ It is strictly concave, so the estimate exists and is unique for every set of co
 here with Newton's method, for one population or for thousands of resamples at once; point estimate and
 resamples are therefore the same estimator. The result is centred to mean 0. Choix itself stops when the L1
 change of an iteration is below 1e-8 n, which leaves it within about 1e-7 of the fixed point.
-
-The step size ln(1 + d) / d with d the reach of the Newton direction makes Newton's method converge from any
-start for generalised self-concordant functions (Sun and Tran-Dinh 2019, Math. Program. 178, Theorem 2); both
-terms above are of that class with constant 1 in the reach used here.
 """
 
 from __future__ import annotations
@@ -32,7 +28,7 @@ from scipy.special import expit
 
 from pytest_eng5.alignment.data import AlignmentDataError, FloatArray
 from pytest_eng5.alignment.graph import component_means
-from pytest_eng5.errors import Eng5Error
+from pytest_eng5.alignment.newton import ConvergenceError, maximise
 
 __all__ = [
     "ALPHA",
@@ -46,13 +42,6 @@ __all__ = [
 
 ALPHA = 0.01
 """Regularisation of the pipeline's fit."""
-
-_STEPS = 500
-_SMALL = 1e-10
-
-
-class ConvergenceError(Eng5Error):
-    """Newton's method ran out of steps; not expected for any finite data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,31 +109,35 @@ def fit_wins(wins: FloatArray, alpha: float = ALPHA, start: FloatArray | None = 
 
 
 def _newton(wins: FloatArray, prior: float, theta: FloatArray) -> None:
-    """Move each row of ``theta`` to its maximum, dropping rows from the work as they arrive."""
-    open_rows = np.arange(len(theta))
+    """Move each row of ``theta`` to its maximum."""
     games = wins + np.swapaxes(wins, -1, -2)
     scores = wins.sum(axis=-1)
-    for _ in range(_STEPS):
-        if not open_rows.size:
-            return
-        step = _direction(games[open_rows], scores[open_rows], prior, theta[open_rows])
-        reach = np.maximum(np.ptp(step, axis=-1), np.abs(step).max(axis=-1))
-        damping = np.log1p(reach) / np.maximum(reach, np.finfo(float).tiny)
-        theta[open_rows] += np.where(reach > 0, damping, 0.0)[:, None] * step
-        open_rows = open_rows[reach > _SMALL]
-    raise ConvergenceError(f"{len(open_rows)} Bradley-Terry fits did not converge in {_STEPS} steps")
+    maximise(lambda rows, scale: _direction(games[rows], scores[rows], prior, scale), theta)
 
 
 def _direction(games: FloatArray, scores: FloatArray, prior: float, theta: FloatArray) -> FloatArray:
     """The Newton step, shape (b, n), of the penalised log-likelihood at ``theta``."""
-    expected = games * expit(theta[:, :, None] - theta[:, None, :])
+    p = expit(theta[:, :, None] - theta[:, None, :])
+    expected = games * p
     weight = np.exp(theta)
     gradient = scores - expected.sum(axis=-1) + prior * (1.0 - weight)
-    curvature = information_matrix(games, theta)
+    curvature = laplacian(expected * (1.0 - p))
     diagonal = np.arange(theta.shape[-1])
     curvature[:, diagonal, diagonal] += prior * weight
     step: FloatArray = np.linalg.solve(curvature, gradient[..., None])[..., 0]
     return step
+
+
+def laplacian(weights: FloatArray) -> FloatArray:
+    """Negative weights off the diagonal and rows that sum to 0, shape (..., n, n).
+
+    Args:
+        weights: Symmetric with a zero diagonal, shape (..., n, n).
+    """
+    diagonal = np.arange(weights.shape[-1])
+    matrix: FloatArray = -weights
+    matrix[..., diagonal, diagonal] += weights.sum(axis=-1)
+    return matrix
 
 
 def information_matrix(games: FloatArray, theta: FloatArray) -> FloatArray:
@@ -158,11 +151,7 @@ def information_matrix(games: FloatArray, theta: FloatArray) -> FloatArray:
         The matrix with -n_ij p_ij (1 - p_ij) off the diagonal and rows that sum to 0, shape (..., n, n).
     """
     p = expit(theta[..., :, None] - theta[..., None, :])
-    off = games * p * (1.0 - p)
-    diagonal = np.arange(theta.shape[-1])
-    matrix: FloatArray = -off
-    matrix[..., diagonal, diagonal] += off.sum(axis=-1)
-    return matrix
+    return laplacian(games * p * (1.0 - p))
 
 
 def standard_errors(wins: FloatArray, theta: FloatArray) -> FloatArray:

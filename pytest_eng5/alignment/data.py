@@ -8,7 +8,7 @@ never becomes a rank: :meth:`AlignmentData.select` removes such anchors together
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -168,6 +168,38 @@ class AlignmentData:
             confidence=self.confidence[rows],
             justification=tuple(self.justification[r] for r in rows),
             request_id=tuple(self.request_id[r] for r in rows),
+        )
+
+    def graded(self) -> AlignmentData:
+        """The same population without anchors whose grade is unknown."""
+        return self.select(i for i, rank in enumerate(self.grade_ranks) if rank is not None)
+
+    def scored(self) -> AlignmentData:
+        """The same population with only the anchors that are graded and were compared with such a one."""
+        graded = self.graded()
+        wins = graded.wins()
+        return graded.select(int(i) for i in np.flatnonzero((wins + wins.T).sum(axis=-1) > 0))
+
+    def ordered_as(self, ids: Sequence[str]) -> AlignmentData:
+        """The same population with only these anchors, in this order.
+
+        Raises:
+            AlignmentDataError: One of them is not in the population.
+        """
+        missing = [anchor for anchor in ids if anchor not in self.ids]
+        if missing:
+            raise AlignmentDataError(f"there is no anchor {', '.join(missing)}")
+        chosen = self.select(self.ids.index(anchor) for anchor in ids)
+        new = np.array([list(ids).index(anchor) for anchor in chosen.ids], dtype=np.int64)
+        old = [chosen.ids.index(anchor) for anchor in ids]
+        return replace(
+            chosen,
+            ids=tuple(ids),
+            grades=tuple(chosen.grades[k] for k in old),
+            grade_ranks=tuple(chosen.grade_ranks[k] for k in old),
+            winners=new[chosen.winners],
+            losers=new[chosen.losers],
+            first=new[chosen.first],
         )
 
 

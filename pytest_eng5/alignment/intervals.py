@@ -1,23 +1,32 @@
-"""Confidence intervals: Wilson for shares, bootstrap standard errors on a suitable scale for the rest.
+"""Confidence intervals: Wilson for shares, standard errors on a suitable scale for the rest.
 
-Plain percentile intervals are not used for tau. A resample sees only about 63 % of the pairs, so its scores
-agree less with the grades than those of all comparisons: for 12 anchors and one round-robin the percentile
-interval lies too low, holds the true mean in 79 to 92 % of simulated runs instead of 95 %, and leaves out
-its own point value in 10 to 20 %. The bootstrap standard error on Fisher's scale, put around the point
-value, holds it in 83 to 98 %, always contains its point value and is a third shorter. Counts of pairs with
-an inversion are worse still (a pair left out cannot be an inversion) and have Wilson intervals.
+What an interval of tau is about: the mean tau of repeats, other runs of the same judge over the same pairs.
+Plain percentile intervals do not hold it. A resample sees only about 63 % of the pairs, so its scores agree
+less with the grades than those of all comparisons, and the interval lies too low; BCa corrects far too much
+in the other direction. What does: a standard error on Fisher's scale, put around the point value, with
+Student's t for as many anchors. The standard error is the larger of two. Resampled pairs feel repeats of one
+pair that are no news, but not that fitted scores are too far apart; repeats simulated from scores at the
+scale at which they predict (:mod:`.calibrated`) feel that, but take repeats of a pair as independent.
+``docs/calibration.md`` has the coverage of each. Counts of pairs with an inversion suffer most from
+resampling (a pair left out cannot be an inversion) and have Wilson intervals.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from pytest_eng5.alignment.data import FloatArray
 
-__all__ = ["fisher_interval", "percentile_interval", "reliability_interval", "wilson_interval"]
+__all__ = ["Interval", "fisher_interval", "percentile_interval", "reliability_interval", "wilson_interval"]
 
 Interval = tuple[float, float]
+
+_NORMAL = 1e9
+"""Degrees of freedom from which t is the normal distribution."""
 
 
 def wilson_interval(successes: float, total: float, confidence: float = 0.95) -> Interval:
@@ -42,23 +51,31 @@ def percentile_interval(values: FloatArray, confidence: float) -> Interval | Non
 
 
 def fisher_interval(
-    values: FloatArray, point: float, confidence: float, *, pairs: int, attainable: float
+    values: Sequence[FloatArray],
+    point: float,
+    confidence: float,
+    *,
+    pairs: int,
+    attainable: float,
+    degrees_of_freedom: float = math.inf,
 ) -> Interval | None:
-    """Interval of a rank correlation: tanh(artanh(point) ± z * sd(artanh(resampled values))).
+    """Interval of a rank correlation: tanh(artanh(point) ± t * the largest sd(artanh(values))).
 
     Args:
-        values: The resampled correlations.
+        values: Sets of resampled or simulated correlations; the one that spreads most counts.
         point: The correlation of all comparisons.
         confidence: Of the interval.
         pairs: Pairs that the correlation is over; ±1, where artanh has no value, counts as half a
             discordant pair short of it, 1 - 1/pairs.
         attainable: What the interval cannot exceed, unless the point value does.
+        degrees_of_freedom: Of t; without them the normal quantile.
     """
-    defined = _defined(values)
-    if defined is None or np.isnan(point):
+    known = [defined for one in values if (defined := _defined(one)) is not None]
+    if not known or np.isnan(point):
         return None
-    limit = max(1.0 - 1.0 / pairs, 0.0)
-    spread = _quantile(confidence) * float(np.arctanh(np.clip(defined, -limit, limit)).std())
+    limit = 1.0 - 1.0 / pairs
+    error = max(float(np.arctanh(np.clip(one, -limit, limit)).std()) for one in known)
+    spread = error * float(stdtrit(min(degrees_of_freedom, _NORMAL), 0.5 + confidence / 2))
     centre = float(np.arctanh(np.clip(point, -limit, limit)))
     low, high = float(np.tanh(centre - spread)), float(np.tanh(centre + spread))
     return min(low, point), max(min(high, attainable), point)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_eng5.alignment import agreement, bias, graph
-from pytest_eng5.alignment.bootstrap import Unit, resamples, simulated_wins
+from pytest_eng5.alignment.bootstrap import Unit, simulated_wins
+from pytest_eng5.alignment.bootstrap_intervals import bootstrap_intervals, resampled_figures
 from pytest_eng5.alignment.bradley_terry import ALPHA, fit_wins, standard_errors
-from pytest_eng5.alignment.data import AlignmentData, AlignmentDataError, FloatArray, IntArray
+from pytest_eng5.alignment.calibrated import calibrated_scores
+from pytest_eng5.alignment.data import AlignmentData, AlignmentDataError, FloatArray
+from pytest_eng5.alignment.figures import UPPER_GRADES, Anchors, anchors_of, figures
 from pytest_eng5.alignment.intervals import (
+    Interval,
     fisher_interval,
     percentile_interval,
     reliability_interval,
@@ -21,43 +25,28 @@ from pytest_eng5.alignment.intervals import (
 from pytest_eng5.alignment.results import AlignmentMetrics, BootstrapInfo, MetricValue, Population
 from pytest_eng5.alignment.rows import anchor_rows, inversion_rows
 
-__all__ = ["UPPER_GRADES", "alignment_metrics", "scale_separation_reliability"]
+__all__ = ["Intervals", "alignment_metrics"]
 
-UPPER_GRADES = frozenset({"A", "A-", "B+", "B", "B-", "9", "8"})
-"""Grades that count as A or B; 9 and 8 are the two top steps of the national scale, as A and B are."""
+Intervals = Literal["chosen", "percentile", "bca"]
 
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
     """The scored part of a population: every anchor graded and compared."""
 
-    ranks: IntArray
-    upper: npt.NDArray[np.bool_]
+    anchors: Anchors
     outcomes: FloatArray
     wins: FloatArray
     theta: FloatArray
-    standard_error: FloatArray
     alpha: float
 
 
-def scale_separation_reliability(theta: FloatArray, standard_error: FloatArray) -> FloatArray:
-    """Scale separation reliability 1 - mean(SE^2) / var(theta), not capped (sirt ``mle.reliability``).
-
-    Args:
-        theta: Scores, shape (..., n).
-        standard_error: Their sum-to-zero standard errors, shape (..., n).
-
-    Returns:
-        At most 1, negative where error exceeds spread, shape (...); the variance is the sample variance
-        (n - 1). NaN with fewer than two items, equal scores, or an item without a standard error.
-    """
-    if theta.shape[-1] < 2:
-        return np.full(theta.shape[:-1], np.nan)
-    spread = np.asarray(theta.var(axis=-1, ddof=1))
-    error = np.mean(standard_error**2, axis=-1)
-    whole = spread > agreement.TIE**2
-    unreliable: FloatArray = np.divide(error, spread, out=np.full(spread.shape, np.nan), where=whole)
-    return 1.0 - unreliable
+@dataclass(frozen=True)
+class _Sampling:
+    count: int
+    seed: int
+    confidence: float
+    unit: Unit
 
 
 def alignment_metrics(
@@ -67,6 +56,7 @@ def alignment_metrics(
     seed: int = 0,
     confidence: float = 0.95,
     unit: Unit = "pairs",
+    intervals: Intervals = "chosen",
     alpha: float = ALPHA,
     upper_grades: Collection[str] = UPPER_GRADES,
 ) -> AlignmentMetrics:
@@ -83,27 +73,36 @@ def alignment_metrics(
         seed: Of the resampling; recorded in the result.
         confidence: Of all intervals, between 0 and 1.
         unit: What the bootstrap draws, see :mod:`pytest_eng5.alignment.bootstrap`.
+        intervals: ``chosen``, for each figure the kind that holds best, see :mod:`.intervals`; or
+            ``percentile`` or ``bca`` for all figures that have sampling error.
         alpha: Regularisation of the Bradley-Terry fit.
         upper_grades: Grades whose inversions are counted as ``upper_grade_inversions``.
 
     Raises:
-        AlignmentDataError: A negative number of resamples or a confidence outside (0, 1).
+        AlignmentDataError: A negative number of resamples, a confidence outside (0, 1), or an unknown kind
+            of interval.
     """
     if bootstrap < 0 or not 0 < confidence < 1:
         raise AlignmentDataError(f"bootstrap={bootstrap}, confidence={confidence}")
-    graded = data.select(i for i, rank in enumerate(data.grade_ranks) if rank is not None)
-    games = graded.wins() + graded.wins().T
-    compared = np.flatnonzero(games.sum(axis=-1) > 0)
-    scored = graded.select(int(i) for i in compared)
+    if intervals not in ("chosen", "percentile", "bca"):
+        raise AlignmentDataError(f"intervals {intervals!r}", fix="use 'chosen', 'percentile' or 'bca'")
+    graded, scored = data.graded(), data.scored()
     sample = _sample(scored, alpha, upper_grades)
-    values = _estimates(sample, bootstrap, seed, confidence, unit)
-    values |= _shares(sample, confidence) | _counts(sample, confidence) | _design(sample, graded)
+    sampling = _Sampling(bootstrap, seed, confidence, unit)
+    points = {
+        name: float(value)
+        for name, value in figures(sample.anchors, sample.outcomes, alpha=alpha, start=sample.theta).items()
+    }
+    found = _chosen(sample, sampling, points)
+    if intervals != "chosen":
+        found = _textbook(sample, sampling, intervals)
+    values = {name: _value(point, *found[name]) for name, point in points.items()} | _design(sample, graded)
     ranks = graded.ranks()
     return AlignmentMetrics(
         values={name: values[name] for name in _ORDER},
         attainable_tau_b=agreement.attainable_tau_b(ranks),
         attainable_tau_a=agreement.attainable_tau_a(ranks),
-        anchors=anchor_rows(data, scored, sample.theta, sample.standard_error),
+        anchors=anchor_rows(data, scored, sample.theta, standard_errors(sample.wins, sample.theta)),
         inversions=inversion_rows(scored),
         population=_population(data, graded, sample),
         bootstrap=BootstrapInfo(bootstrap, seed, confidence, unit),
@@ -131,100 +130,125 @@ _ORDER = (
 def _sample(scored: AlignmentData, alpha: float, upper_grades: Collection[str]) -> _Sample:
     outcomes = scored.outcomes()
     wins = outcomes.sum(axis=-1)
-    theta = fit_wins(wins, alpha)
-    upper = np.array([_normal(grade) in upper_grades for grade in scored.grades], dtype=bool)
-    return _Sample(scored.ranks(), upper, outcomes, wins, theta, standard_errors(wins, theta), alpha)
+    return _Sample(anchors_of(scored, upper_grades), outcomes, wins, fit_wins(wins, alpha), alpha)
 
 
-def _normal(grade: str | None) -> str:
-    return (grade or "").strip().upper()
-
-
-def _estimates(
-    sample: _Sample, count: int, seed: int, confidence: float, unit: Unit
-) -> dict[str, MetricValue]:
-    """Figures that rest on the scores, with bootstrap intervals; zero wins, with one from the model."""
-    wins, theta = sample.wins, sample.theta
-    resampled: list[tuple[FloatArray, FloatArray, FloatArray]] = []
-    for tables in resamples(wins, count, seed, unit):
-        resampled.append(_from_scores(sample, tables, fit_wins(tables, sample.alpha, start=theta)))
-    points = [float(point) for point in _from_scores(sample, wins, theta)]
-    columns = [np.concatenate(column) for column in zip(*resampled, strict=True)] or [np.empty(0)] * 3
-    pairs = len(theta) * (len(theta) - 1) // 2
-    limits = agreement.attainable_tau_b(sample.ranks), agreement.attainable_tau_a(sample.ranks)
-    tau_b, tau_a = (
-        fisher_interval(columns[k], points[k], confidence, pairs=pairs, attainable=limits[k]) for k in (0, 1)
-    )
-    ssr = reliability_interval(columns[2], points[2], confidence)
-    simulated = [agreement.zero_wins(t) for t in simulated_wins(wins, theta, count, seed)]
-    zero = percentile_interval(np.concatenate(simulated or [np.empty(0)]), confidence)
-    return {
-        "kendall_tau": _value(points[0], tau_b, "bootstrap"),
-        "kendall_tau_a": _value(points[1], tau_a, "bootstrap"),
-        "ssr": _value(points[2], ssr, "bootstrap"),
-        "zero_win_anchors": _value(float(agreement.zero_wins(wins)) if wins.any() else np.nan, zero, "model"),
-    }
-
-
-def _from_scores(
-    sample: _Sample, wins: FloatArray, theta: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """tau-b, tau-a and SSR of one or many tables of wins and their scores."""
-    ssr = scale_separation_reliability(theta, standard_errors(wins, theta))
-    whole = graph.connected(wins + np.swapaxes(wins, -1, -2))
-    return (
-        agreement.kendall_tau_b(sample.ranks, theta),
-        agreement.kendall_tau_a(sample.ranks, theta),
-        np.where(whole, ssr, np.nan),
-    )
-
-
-def _value(point: float, interval: tuple[float, float] | None, method: str) -> MetricValue:
+def _value(point: float, interval: Interval | None, method: str) -> MetricValue:
     return MetricValue(point) if interval is None else MetricValue(point, *interval, method)
 
 
-def _shares(sample: _Sample, confidence: float) -> dict[str, MetricValue]:
+_Found = Mapping[str, tuple[Interval | None, str]]
+
+
+def _textbook(sample: _Sample, sampling: _Sampling, method: Literal["percentile", "bca"]) -> _Found:
+    """One kind of bootstrap interval for every figure."""
+    found = bootstrap_intervals(
+        sample.anchors,
+        sample.outcomes,
+        sampling.count,
+        sampling.seed,
+        method=method,
+        confidence=sampling.confidence,
+        unit=sampling.unit,
+        alpha=sample.alpha,
+    )
+    return {name: (interval, method) for name, interval in found.items()}
+
+
+def _chosen(sample: _Sample, sampling: _Sampling, points: Mapping[str, float]) -> _Found:
+    """For every figure the interval that holds best."""
+    return _from_scores(sample, sampling, points) | _shares(sample, sampling) | _counts(sample, sampling)
+
+
+def _from_scores(
+    sample: _Sample, sampling: _Sampling, points: Mapping[str, float]
+) -> dict[str, tuple[Interval | None, str]]:
+    """Figures that rest on the scores; zero wins, from repeats under the fitted scores."""
+    ranks, n = sample.anchors.ranks, len(sample.theta)
+    drawn = resampled_figures(
+        sample.anchors,
+        sample.outcomes,
+        sampling.count,
+        sampling.seed,
+        unit=sampling.unit,
+        alpha=sample.alpha,
+        start=sample.theta,
+    )
+    repeats = _repeats(sample, sampling)
+    taus = {
+        "kendall_tau": (agreement.kendall_tau_b(ranks, repeats), agreement.attainable_tau_b(ranks)),
+        "kendall_tau_a": (agreement.kendall_tau_a(ranks, repeats), agreement.attainable_tau_a(ranks)),
+    }
+    found: dict[str, tuple[Interval | None, str]] = {}
+    for name, (simulated, attainable) in taus.items():
+        interval = fisher_interval(
+            [drawn[name], simulated],
+            points[name],
+            sampling.confidence,
+            pairs=n * (n - 1) // 2,
+            attainable=attainable,
+            degrees_of_freedom=max(n - 1, 1),
+        )
+        found[name] = interval, "bootstrap"
+    found["ssr"] = reliability_interval(drawn["ssr"], points["ssr"], sampling.confidence), "bootstrap"
+    found["zero_win_anchors"] = _zero_wins(sample, sampling), "model"
+    return found
+
+
+def _repeats(sample: _Sample, sampling: _Sampling) -> FloatArray:
+    """Scores of simulated runs of the same judge over the same pairs, shape (count, n)."""
+    if not sampling.count or not sample.wins.any():
+        return np.empty((0, len(sample.theta)))
+    truth = calibrated_scores(sample.wins, sample.theta, sample.alpha)
+    tables = simulated_wins(sample.wins, truth, sampling.count, sampling.seed)
+    return np.concatenate([fit_wins(table, sample.alpha, truth) for table in tables])
+
+
+def _zero_wins(sample: _Sample, sampling: _Sampling) -> Interval | None:
+    tables = simulated_wins(sample.wins, sample.theta, sampling.count, sampling.seed)
+    simulated = [agreement.zero_wins(table) for table in tables]
+    return percentile_interval(np.concatenate(simulated or [np.empty(0)]), sampling.confidence)
+
+
+def _shares(sample: _Sample, sampling: _Sampling) -> dict[str, tuple[Interval | None, str]]:
     """Shares of comparisons or of pairs, with Wilson intervals."""
-    wins = sample.wins
-    inverted = float(agreement.inverted_comparisons(wins, sample.ranks))
-    decidable = float(agreement.decidable_comparisons(wins, sample.ranks))
+    wins, ranks = sample.wins, sample.anchors.ranks
+    inverted = float(agreement.inverted_comparisons(wins, ranks))
+    decidable = float(agreement.decidable_comparisons(wins, ranks))
     both_orders = bias.pairs_in_both_orders(sample.outcomes)
     flips = bias.flip_rate(sample.outcomes) * both_orders
-    won_by_a = float(sample.outcomes[..., 0].sum())
-    return {
-        "inversion_rate": _share(inverted, float(wins.sum()), confidence),
-        "agreement": _share(decidable - inverted, decidable, confidence),
-        "flip_rate": _share(flips, both_orders, confidence),
-        "position_bias": _share(won_by_a, float(wins.sum()), confidence, shift=0.5),
+    won_by_a, total = float(sample.outcomes[..., 0].sum()), float(wins.sum())
+    parts = {
+        "inversion_rate": (inverted, total, 1.0, 0.0),
+        "agreement": (decidable - inverted, decidable, 1.0, 0.0),
+        "flip_rate": (flips, both_orders, 1.0, 0.0),
+        "position_bias": (won_by_a, total, 1.0, 0.5),
     }
+    return {name: (_wilson(*part, sampling.confidence), "wilson") for name, part in parts.items()}
 
 
-def _share(part: float, whole: float, confidence: float, shift: float = 0.0) -> MetricValue:
-    if not whole:
-        return MetricValue(float("nan"))
-    low, high = wilson_interval(part, whole, confidence)
-    return MetricValue(part / whole - shift, low - shift, high - shift, "wilson")
-
-
-def _counts(sample: _Sample, confidence: float) -> dict[str, MetricValue]:
+def _counts(sample: _Sample, sampling: _Sampling) -> dict[str, tuple[Interval | None, str]]:
     """Counts of pairs, with the Wilson interval of their share times the number of pairs."""
-    wins, ranks, upper = sample.wins, sample.ranks, sample.upper
+    wins, ranks, upper = sample.wins, sample.anchors.ranks, sample.anchors.upper
     pairs = float(agreement.decidable_pairs(wins, ranks))
     upper_pairs = float(agreement.decidable_pairs(wins, ranks, upper))
+    parts = {
+        "direct_inversions": (agreement.direct_inversions(wins, ranks), pairs),
+        "majority_inversions": (agreement.majority_inversions(wins, ranks), pairs),
+        "upper_grade_inversions": (agreement.direct_inversions(wins, ranks, upper), upper_pairs),
+    }
     return {
-        "direct_inversions": _of_pairs(agreement.direct_inversions(wins, ranks), pairs, confidence),
-        "majority_inversions": _of_pairs(agreement.majority_inversions(wins, ranks), pairs, confidence),
-        "upper_grade_inversions": _of_pairs(
-            agreement.direct_inversions(wins, ranks, upper), upper_pairs, confidence
-        ),
+        name: (_wilson(float(count), of, of, 0.0, sampling.confidence), "wilson")
+        for name, (count, of) in parts.items()
     }
 
 
-def _of_pairs(count: FloatArray, pairs: float, confidence: float) -> MetricValue:
-    if not pairs:
-        return MetricValue(float("nan"))
-    low, high = wilson_interval(float(count), pairs, confidence)
-    return MetricValue(float(count), low * pairs, high * pairs, "wilson")
+def _wilson(part: float, whole: float, times: float, minus: float, confidence: float) -> Interval | None:
+    """The interval of a share, multiplied and shifted; ``None`` of nothing."""
+    if not whole:
+        return None
+    low, high = wilson_interval(part, whole, confidence)
+    return low * times - minus, high * times - minus
 
 
 def _design(sample: _Sample, graded: AlignmentData) -> dict[str, MetricValue]:
@@ -232,7 +256,7 @@ def _design(sample: _Sample, graded: AlignmentData) -> dict[str, MetricValue]:
     games = graded.wins() + graded.wins().T
     return {
         "expected_zero_win": MetricValue(
-            agreement.expected_zero_wins(sample.wins, sample.ranks) if sample.wins.any() else np.nan
+            agreement.expected_zero_wins(sample.wins, sample.anchors.ranks) if sample.wins.any() else np.nan
         ),
         "coverage": MetricValue(graph.coverage(games)),
         "connected": MetricValue(float(graph.connected(games))),
@@ -245,6 +269,7 @@ def _population(data: AlignmentData, graded: AlignmentData, sample: _Sample) -> 
     n = graded.n_anchors
     lonely = np.flatnonzero(games.sum(axis=-1) == 0)
     ranked = zip(data.ids, data.grade_ranks, strict=True)
+    ranks = sample.anchors.ranks
     return Population(
         anchors=data.n_anchors,
         graded=n,
@@ -253,8 +278,8 @@ def _population(data: AlignmentData, graded: AlignmentData, sample: _Sample) -> 
         distinct_grades=len(set(graded.grade_ranks)),
         comparisons=graded.n_comparisons,
         excluded_comparisons=data.n_comparisons - graded.n_comparisons,
-        decidable_comparisons=int(agreement.decidable_comparisons(sample.wins, sample.ranks)),
-        upper_comparisons=int(agreement.decidable_comparisons(sample.wins, sample.ranks, sample.upper)),
+        decidable_comparisons=int(agreement.decidable_comparisons(sample.wins, ranks)),
+        upper_comparisons=int(agreement.decidable_comparisons(sample.wins, ranks, sample.anchors.upper)),
         pairs=n * (n - 1) // 2,
         pairs_compared=int(np.count_nonzero(np.triu(games, 1))),
         pairs_in_both_orders=bias.pairs_in_both_orders(sample.outcomes),

@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["AlignmentMetrics", "AnchorRow", "BootstrapInfo", "InversionRow", "MetricValue", "Population"]
+__all__ = [
+    "AlignmentMetrics",
+    "AnchorRow",
+    "BootstrapInfo",
+    "InversionRow",
+    "MetricValue",
+    "Population",
+    "jsonable",
+]
 
 
 @dataclass(frozen=True)
@@ -22,8 +30,9 @@ class MetricValue:
         value: The point value, NaN if undefined.
         low: Lower end of the interval, ``None`` without one.
         high: Upper end.
-        method: Of the interval: ``bootstrap``, ``wilson``, ``model`` (repeats of the same comparisons under
-            the fitted scores), or ``exact`` for none: a property of the comparisons that were made.
+        method: Of the interval: ``bootstrap`` (a bootstrap standard error), ``percentile``, ``bca``,
+            ``wilson``, ``wald``, ``model`` (repeats of the same comparisons under the fitted scores), or
+            ``exact`` for none: a property of the comparisons that were made.
     """
 
     value: float
@@ -174,7 +183,7 @@ class AlignmentMetrics:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers; an undefined number is ``None``."""
-        plain: dict[str, Any] = _jsonable(
+        plain: dict[str, Any] = jsonable(
             {
                 "values": {name: asdict(value) for name, value in self.values.items()},
                 "attainable_tau_b": self.attainable_tau_b,
@@ -188,11 +197,12 @@ class AlignmentMetrics:
         return plain
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """The same value in plain dicts, lists and numbers; a number that is not finite is ``None``."""
     if isinstance(value, Mapping):
-        return {key: _jsonable(item) for key, item in value.items()}
+        return {key: jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_jsonable(item) for item in value]
+        return [jsonable(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -1,4 +1,4 @@
-"""All figures of a population together: names, values, intervals, rows, and what must not matter."""
+"""All figures of a population together: names, values, what nothing measured gives, JSON, the room."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ import json
 import math
 import random
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import pytest_eng5.alignment
 from pytest_eng5.alignment import (
     AlignmentData,
     AlignmentDataError,
     AlignmentMetrics,
-    AnchorRow,
     alignment_metrics,
 )
 from pytest_eng5.errors import Eng5Error
@@ -220,245 +216,6 @@ class TestPopulation:
     def test_nonsense_is_refused(self, run_a259_data: AlignmentData, bad: dict[str, Any]) -> None:
         with pytest.raises(AlignmentDataError):
             alignment_metrics(run_a259_data, **bad)
-
-
-class TestIntervals:
-    @pytest.mark.parametrize("seed", range(8))
-    def test_they_contain_their_point(self, make, seed: int) -> None:
-        metrics = alignment_metrics(make(ROLE_MODELS, upsets(12, seed, 0.1)), bootstrap=300)
-        for name, found in metrics.values.items():
-            if found.low is not None and found.high is not None:
-                assert found.low - 1e-12 <= found.value <= found.high + 1e-12, name
-
-    def test_which_method_each_has(self, make) -> None:
-        games = [*upsets(12, 1, 0.1), (0, 1, "A"), (0, 1, "B")]
-        values = alignment_metrics(make(ROLE_MODELS, games), bootstrap=100).values
-        methods = {name: value.method for name, value in values.items()}
-        assert {n for n, m in methods.items() if m == "bootstrap"} == {"kendall_tau", "kendall_tau_a", "ssr"}
-        assert {n for n, m in methods.items() if m == "model"} == {"zero_win_anchors"}
-        assert {n for n, m in methods.items() if m == "exact"} == {
-            "expected_zero_win",
-            "coverage",
-            "connected",
-        }
-        for name in ("expected_zero_win", "coverage", "connected"):
-            assert values[name].low is None
-
-    def test_without_resamples_only_closed_forms_remain(self, make) -> None:
-        values = alignment_metrics(make(ROLE_MODELS, upsets(12, 1, 0.1)), bootstrap=0).values
-        assert values["kendall_tau"].low is None
-        assert values["inversion_rate"].low is not None
-
-    def test_equal_seeds_give_equal_intervals(self, make) -> None:
-        data = make(ROLE_MODELS, upsets(12, 2, 0.1))
-        first, second = (alignment_metrics(data, bootstrap=100, seed=4) for _ in range(2))
-        assert json.dumps(first.to_dict()) == json.dumps(second.to_dict())
-        other = alignment_metrics(data, bootstrap=100, seed=5)
-        assert other.values["kendall_tau"].low != first.values["kendall_tau"].low
-        assert points(other) == pytest.approx(points(first), nan_ok=True)
-
-    def test_more_confidence_is_wider(self, make) -> None:
-        data = make(ROLE_MODELS, upsets(12, 2, 0.1))
-        narrow, wide = (alignment_metrics(data, bootstrap=300, confidence=c).values for c in (0.8, 0.99))
-        for name in ("kendall_tau", "ssr", "direct_inversions", "position_bias"):
-            assert wide[name].low < narrow[name].low
-            assert wide[name].high >= narrow[name].high
-
-    def test_no_inversion_observed_is_not_no_inversion_possible(self, run_a259_data: AlignmentData) -> None:
-        found = alignment_metrics(run_a259_data, bootstrap=0).values["direct_inversions"]
-        assert found.low == 0
-        assert 3 < (found.high or 0) < 4
-
-    def test_repeating_every_comparison_does_not_sharpen_tau(self, make) -> None:
-        games = upsets(12, 3, 0.1)
-        once = alignment_metrics(make(ROLE_MODELS, games), bootstrap=400).values["kendall_tau"]
-        often = alignment_metrics(make(ROLE_MODELS, games * 5), bootstrap=400).values["kendall_tau"]
-        naive = alignment_metrics(make(ROLE_MODELS, games * 5), bootstrap=400, unit="comparisons")
-        widths = [v.high - v.low for v in (once, often, naive.values["kendall_tau"])]
-        assert widths[1] > 0.7 * widths[0]
-        assert widths[2] < 0.7 * widths[0]
-
-
-POPULATION = st.tuples(
-    st.lists(st.sampled_from(["A", "B", "C+", "D", "F+", None]), min_size=2, max_size=6),
-    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.sampled_from("AB")), max_size=20),
-).map(
-    lambda p: (
-        p[0],
-        [(w % len(p[0]), x % len(p[0]), s) for w, x, s in p[1] if w % len(p[0]) != x % len(p[0])],
-    )
-)
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-class TestWhatMustNotMatter:
-    @given(POPULATION)
-    @QUICK
-    def test_any_population_can_be_measured_and_written(self, make, population) -> None:
-        metrics = alignment_metrics(make(*population), bootstrap=20)
-        plain = json.loads(json.dumps(metrics.to_dict(), allow_nan=False))
-        assert list(plain["values"]) == NAMES
-        assert len(plain["anchors"]) == len(population[0])
-
-    @given(POPULATION, st.randoms(use_true_random=False))
-    @QUICK
-    def test_order_of_events(self, make, population, shuffler) -> None:
-        grades, games = population
-        shuffled = list(games)
-        shuffler.shuffle(shuffled)
-        before = alignment_metrics(make(grades, games), bootstrap=20).to_dict()
-        after = alignment_metrics(make(grades, shuffled), bootstrap=20).to_dict()
-        for rows in (before["inversions"], after["inversions"]):
-            for row in rows:  # request ids follow the events, and order rows that are equal otherwise
-                row["request_id"] = None
-            rows.sort(key=str)
-        assert before == after
-
-    @given(POPULATION, st.randoms(use_true_random=False))
-    @QUICK
-    def test_order_of_anchors(self, make, population, shuffler) -> None:
-        grades, games = population
-        names = [f"a{k}" for k in range(len(grades))]
-        new = list(range(len(grades)))
-        shuffler.shuffle(new)
-        before = alignment_metrics(make(grades, games, names), bootstrap=0)
-        moved = [None] * len(grades)
-        renamed = [""] * len(grades)
-        for old, position in enumerate(new):
-            moved[position], renamed[position] = grades[old], names[old]
-        after = alignment_metrics(
-            make(moved, [(new[w], new[x], s) for w, x, s in games], renamed), bootstrap=0
-        )
-        assert points(after) == pytest.approx(points(before), nan_ok=True)
-        by_id = {row.id: row for row in after.anchors}
-        for row in before.anchors:
-            other = by_id[row.id]
-            assert other.theta == pytest.approx(row.theta, abs=1e-9)
-            assert replace(other, theta=row.theta, standard_error=row.standard_error) == row
-
-    @given(POPULATION)
-    @QUICK
-    def test_swapping_the_positions(self, make, population) -> None:
-        """Only position bias may notice, and only by its sign."""
-        grades, games = population
-        swapped = [(w, x, "B" if s == "A" else "A") for w, x, s in games]
-        before = alignment_metrics(make(grades, games), bootstrap=20).values
-        after = alignment_metrics(make(grades, swapped), bootstrap=20).values
-        for name in NAMES:
-            if name == "position_bias":
-                assert after[name].value == pytest.approx(-before[name].value, nan_ok=True)
-                assert after[name].low == (
-                    None if before[name].high is None else pytest.approx(-before[name].high)
-                )
-            else:
-                assert after[name].value == pytest.approx(before[name].value, nan_ok=True)
-                assert after[name].low == pytest.approx(before[name].low)
-                assert after[name].high == pytest.approx(before[name].high)
-
-    @given(POPULATION)
-    @QUICK
-    def test_names_of_anchors(self, make, population) -> None:
-        grades, games = population
-        before = alignment_metrics(make(grades, games), bootstrap=20).to_dict()["values"]
-        names = [f"other {k}" for k in range(len(grades))]
-        assert alignment_metrics(make(grades, games, names), bootstrap=20).to_dict()["values"] == before
-
-    @given(POPULATION)
-    @QUICK
-    def test_ranges(self, make, population) -> None:
-        metrics = alignment_metrics(make(*population), bootstrap=0)
-        found = {name: value for name, value in points(metrics).items() if not math.isnan(value)}
-        for name in ("kendall_tau", "kendall_tau_a"):
-            assert -1 - 1e-12 <= found.get(name, 0) <= 1 + 1e-12
-        for name in ("inversion_rate", "agreement", "flip_rate", "coverage", "connected"):
-            assert 0 <= found.get(name, 0) <= 1
-        assert found.get("majority_inversions", 0) <= found.get("direct_inversions", 0)
-        assert found.get("upper_grade_inversions", 0) <= found.get("direct_inversions", 0)
-        assert abs(found.get("position_bias", 0)) <= 0.5
-        assert found.get("ssr", 0) < 1
-        assert len(metrics.inversions) == round(
-            found.get("inversion_rate", 0) * metrics.population.comparisons
-        )
-
-
-class TestAnchorRows:
-    def test_same_grades_share_their_expected_ranks(self, make, full_round) -> None:
-        """Nothing among equals is right or wrong (defect R15)."""
-        rows = alignment_metrics(make(["A", "B", "B", "C"], full_round(4)), bootstrap=0).anchors
-        assert [(row.expected_low, row.expected_high) for row in rows] == [(1, 1), (2, 3), (2, 3), (4, 4)]
-        assert [row.expected_rank for row in rows] == [1.0, 2.5, 2.5, 4.0]
-        assert [row.misplaced_by for row in rows] == [0, 0, 0, 0]
-
-    def test_misplaced(self, make) -> None:
-        """The order of scores is E, A, C: E is two places too high, A and C one too low."""
-        rows = alignment_metrics(make(["A", "C", "E"], [(2, 0), (2, 1), (0, 1)]), bootstrap=0).anchors
-        assert [(row.grade, row.rank, row.misplaced_by) for row in rows] == [
-            ("E", 1, -2),
-            ("A", 2, 1),
-            ("C", 3, 1),
-        ]
-
-    def test_equal_scores_share_a_rank(self, make) -> None:
-        rows = alignment_metrics(make(["A", "B", "C"], [(0, 1), (1, 2), (2, 0)]), bootstrap=0).anchors
-        assert [row.rank for row in rows] == [1, 1, 1]
-        rows = alignment_metrics(make(["A", "B", "C"], [(0, 1), (0, 2), (1, 2), (2, 1)]), bootstrap=0).anchors
-        assert [row.rank for row in rows] == [1, 2, 2]
-
-    def test_counts_and_errors(self, make) -> None:
-        data = make(["A", "B", None], [(0, 1), (0, 1), (1, 0), (2, 0)])
-        first, second, unknown = alignment_metrics(data, bootstrap=0).anchors
-        assert (first.wins, first.losses, first.comparisons) == (2, 1, 3)  # not the one against None
-        assert first.win_rate == pytest.approx(2 / 3)
-        assert first.standard_error == pytest.approx(second.standard_error)
-        assert unknown.grade_rank is None
-        assert unknown.comparisons == 0
-
-    def test_best_first_and_those_without_a_score_last(self, make) -> None:
-        data = make([None, "C", "F+", "A", "B"], [(4, 3)])
-        rows = alignment_metrics(data, bootstrap=0).anchors
-        assert [row.grade for row in rows] == ["B", "A", "C", "F+", None]
-
-    def test_a_row_without_rank_is_not_misplaced(self) -> None:
-        row = AnchorRow("x", None, None, None, None, None, None, None, None, 0, 0, 0, None)
-        assert row.misplaced_by == 0
-
-
-class TestInversionRows:
-    def test_every_occurrence_has_a_row(self, make) -> None:
-        data = make(["A", "C"], [(1, 0, "A"), (0, 1, "B"), (1, 0, "B")])
-        rows = alignment_metrics(data, bootstrap=0).inversions
-        assert [(row.request_id, row.winner_position) for row in rows] == [
-            ("request-0", "A"),
-            ("request-2", "B"),
-        ]
-        assert {(row.lower_won, row.pair_comparisons) for row in rows} == {(2, 3)}
-
-    def test_what_the_judge_said_is_kept(self) -> None:
-        data = AlignmentData.build(
-            ids=["good", "poor"],
-            grades=["A", "E"],
-            grade_ranks=[0, 12],
-            winners=["poor", "poor"],
-            losers=["good", "good"],
-            first=["poor", "good"],
-            confidence=[3.5, None],
-            justification=["longer", None],
-            request_id=["r1", None],
-        )
-        without, told = alignment_metrics(data, bootstrap=0).inversions
-        assert (told.confidence, told.justification, told.request_id) == (3.5, "longer", "r1")
-        assert (without.confidence, without.justification, without.request_id) == (None, None, None)
-        assert (told.higher_id, told.higher_grade, told.lower_id, told.lower_grade) == (
-            "good",
-            "A",
-            "poor",
-            "E",
-        )
-
-    def test_best_grade_first(self, make) -> None:
-        data = make(["C", "A", "E"], [(2, 0), (0, 1), (2, 1)])
-        rows = alignment_metrics(data, bootstrap=0).inversions
-        assert [(row.higher_grade, row.lower_grade) for row in rows] == [("A", "C"), ("A", "E"), ("C", "E")]
 
 
 class TestJson:
