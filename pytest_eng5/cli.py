@@ -219,21 +219,13 @@ def check(
     from pytest_eng5 import reports
     from pytest_eng5.scenario import load_scenario
 
-    chosen: dict[str, reports.Criteria] = {}
-    if scenario is not None or overrides:
-        if scenario is None:
-            raise UsageError("nothing to override", where="--set", fix="name the file with --scenario")
-        for variant in load_scenario(scenario, overrides).variants:
-            chosen[variant.id] = reports.Criteria(variant.thresholds, variant.expected_codes)
-    outcomes = []
-    for root, only in reports.recorded_runs(folder):
-        if chosen and root.name not in chosen:
-            fix = f"check one of {', '.join(chosen)}, or leave --scenario out"
-            raise UsageError(f"the file has no variant {root.name}", where=str(scenario), fix=fix)
-        outcomes.append(reports.evaluate_recorded(root, chosen.get(root.name), only=only))
-    for line in reports.check_text(outcomes):
-        typer.echo(line)
-    raise typer.Exit(reports.Outcome.worst(outcome.verdict for outcome in outcomes).exit_code)
+    if overrides and scenario is None:
+        raise UsageError("nothing to override", where="--set", fix="name the file with --scenario")
+    variants = () if scenario is None else load_scenario(scenario, overrides).variants
+    chosen = {v.id: reports.Criteria(v.thresholds, v.expected_codes) for v in variants}
+    outcomes = reports.evaluate_folder(folder, chosen)
+    typer.echo("\n".join(reports.check_text(outcomes)))
+    raise typer.Exit(reports.exit_status(outcomes))
 
 
 @app.command()

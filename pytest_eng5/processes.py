@@ -4,7 +4,6 @@ A broker or a pipeline started for a test session must be gone when the session 
 ``kill -9`` of pytest, which runs no clean-up code. So every long-lived child runs under a tiny supervisor
 (this file, executed as a script) that sits in a session of its own, where Ctrl-C at the terminal does not
 reach it, and that
-
 * starts the command in yet another session and asks Linux to kill it should the supervisor itself be killed
   (``PR_SET_PDEATHSIG``; other systems have nothing like it),
 * waits, without polling, for one of three things: the watched process is gone, the command has ended, or a
@@ -376,8 +375,7 @@ class _Supervisor:
         try:
             status = 128 + signal.SIGTERM if watched.gone() else self._run_command(watched)
         finally:
-            # Nobody listens any more, and a signal that still comes must not be written to a closed socket.
-            signal.set_wakeup_fd(-1)
+            signal.set_wakeup_fd(-1)  # else a signal that still comes is written to a closed socket
             kept = self.asked in (signal.SIGUSR1, signal.SIGUSR2) and not watched.gone()
             if self.arguments.cleanup and not kept:
                 shutil.rmtree(self.arguments.cleanup, ignore_errors=True)

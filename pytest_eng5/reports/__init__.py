@@ -17,6 +17,7 @@ from pytest_eng5.reports.outcome import Outcome, RunOutcome, VariantOutcome, exi
 from pytest_eng5.reports.population import population
 from pytest_eng5.reports.recorded import (
     Criteria,
+    evaluate_folder,
     evaluate_recorded,
     recorded_criteria,
     recorded_runs,
@@ -37,6 +38,7 @@ __all__ = [
     "alignment_markdown",
     "build_artefact",
     "check_text",
+    "evaluate_folder",
     "evaluate_recorded",
     "evaluate_variant",
     "exit_status",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pytest_eng5.reports.outcome import VariantOutcome
 
 __all__ = [
     "Criteria",
+    "evaluate_folder",
     "evaluate_recorded",
     "recorded_criteria",
     "recorded_repeats",
@@ -132,6 +133,28 @@ def evaluate_recorded(
         for run in outcome.runs:
             write_findings(VariantFolder(findings).run(run.repeat).findings, run.findings)
     return outcome
+
+
+def evaluate_folder(folder: Path, criteria: Mapping[str, Criteria]) -> list[VariantOutcome]:
+    """Check, measure and judge everything that is recorded in a folder.
+
+    Args:
+        folder: Of a session, a variant or one run.
+        criteria: By variant, in place of what was recorded; empty to judge by that.
+
+    Raises:
+        UsageError: Nothing is recorded there, or a variant for which there are no criteria.
+    """
+    outcomes = []
+    for root, only in recorded_runs(folder):
+        if criteria and root.name not in criteria:
+            raise UsageError(
+                f"the scenario file has no variant {root.name}",
+                where=str(root),
+                fix=f"check one of {', '.join(criteria)}, or judge by what was recorded",
+            )
+        outcomes.append(evaluate_recorded(root, criteria.get(root.name), only=only))
+    return outcomes
 
 
 def _plan(variant: Path) -> RunPlan | None:

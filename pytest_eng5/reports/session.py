@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from pytest_eng5.evidence import RunFolder, VariantFolder
@@ -14,6 +15,8 @@ from pytest_eng5.reports.summary import write_summary
 from pytest_eng5.reports.terminal import terminal_table
 
 __all__ = ["check_text", "session_text", "write_session"]
+
+_ALIKE = 3
 
 
 def write_session(session: Path, outcomes: Sequence[VariantOutcome]) -> None:
@@ -97,10 +100,15 @@ def check_text(outcomes: Sequence[VariantOutcome]) -> list[str]:
 
 
 def _findings(run: RunOutcome) -> Iterator[str]:
+    """Each code with its first findings, and how many there are more."""
     if not run.findings and run.problem is None:
         yield f"{run.root.name}: no findings"
-    for finding in run.findings:
-        place = f" [{run.root.name}/{finding.evidence}]" if finding.evidence else f" [{run.root.name}]"
-        yield f"{finding.severity:7} {finding.code} {finding.message}{place}"
-        if finding.hint:
-            yield f"        hint: {finding.hint}"
+    for code, findings in groupby(run.findings, key=lambda finding: finding.code):
+        alike = list(findings)
+        for finding in alike[:_ALIKE]:
+            place = f"{run.root.name}/{finding.evidence}" if finding.evidence else run.root.name
+            yield f"{finding.severity:7} {code} {finding.message} [{place}]"
+        if len(alike) > _ALIKE:
+            yield f"        ... and {len(alike) - _ALIKE} more of {code}"
+        for hint in dict.fromkeys(finding.hint for finding in alike[:_ALIKE] if finding.hint):
+            yield f"        hint: {hint}"

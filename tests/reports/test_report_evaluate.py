@@ -30,7 +30,7 @@ def test_a_clean_run_passes_with_the_real_checks(record: Any, judged: Any, limit
         "baseline",
         "anchor-align-test",
     )
-    assert outcome.judges == (("mock", "simulated-judge"),)
+    assert outcome.judges == (("anthropic", "claude-haiku-4-5-20251001"),)
     assert outcome.cost_usd == pytest.approx(0.066)
     assert (outcome.ledger.planned, outcome.ledger.succeeded, outcome.usable) == (66, 66, 66)
     assert outcome.endings[0].reason is EndReason.COMPLETED

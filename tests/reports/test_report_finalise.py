@@ -109,9 +109,9 @@ def test_redeliveries_appear_once_and_cost_once(record: Any, checks: Any) -> Non
         "total_usd": 0.001,
         "token_counts": [
             {
-                "provider": "mock",
-                "model": "simulated-judge",
-                "prompt_tokens": 100,
+                "provider": "anthropic",
+                "model": "claude-haiku-4-5-20251001",
+                "prompt_tokens": 90,
                 "completion_tokens": 10,
                 "usd": 0.001,
             }
@@ -125,8 +125,8 @@ def test_tokens_and_costs_are_kept_apart_by_model(record: Any, checks: Any) -> N
     run.callback(0, 2, None, model="other", cost_estimate=0.5)
     costs = finalise(run)["costs"]
     assert [(row["model"], row["usd"]) for row in costs["token_counts"]] == [
+        ("claude-haiku-4-5-20251001", 0.001),
         ("other", 0.5),
-        ("simulated-judge", 0.001),
     ]
     assert costs["total_usd"] == pytest.approx(0.501)
 

@@ -146,7 +146,7 @@ def test_the_command_takes_thresholds_of_today(session: Path, check: Any, tmp_pa
     assert check(weak, "--scenario", file, "--set", "thresholds.kendall_tau.min=0.9").exit_code == 1
     refused = check(session / "anchor_align/good", "--scenario", file)
     assert isinstance(refused.exception, Eng5Error)
-    assert "the file has no variant good" in str(refused.exception)
+    assert "the scenario file has no variant good" in str(refused.exception)
     alone = check(weak, "--set", "thresholds.kendall_tau.min=0.9")
     assert "name the file with --scenario" in str(alone.exception)
 

@@ -96,7 +96,7 @@ def test_a_run_that_passes(record: Any, judged: Any, limit: Any, junit: Any, tmp
         *("scenarios/anchor_align.eng5.yaml", "41"),
         *("33", "41"),
     )
-    assert (run["comparisons"], run["verdict"], run["provider"]) == ("66", "PASS", "mock")
+    assert (run["comparisons"], run["verdict"], run["provider"]) == ("66", "PASS", "anthropic")
     assert tau["gate"].startswith("PASS kendall_tau ")
     assert "gate" not in run
 

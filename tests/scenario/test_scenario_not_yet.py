@@ -35,9 +35,9 @@ def test_keys_of_later_work_are_refused_where_they_stand(
     assert error.hint
 
 
-@pytest.mark.parametrize("line", ["compare: {to: x}", "thresholds: {a: {min: 1, confidence: 0.5}}"])
-def test_they_are_refused_in_a_variant_too(workspace: Any, minimal: str, line: str) -> None:
-    error = workspace.error(f"{minimal}    {line}\n")
+@pytest.mark.parametrize("more", ["confidence: 0.5", "undecided: skip"])
+def test_they_are_refused_in_a_variant_too(workspace: Any, minimal: str, more: str) -> None:
+    error = workspace.error(f"{minimal}    thresholds: {{a: {{min: 1, {more}}}}}\n")
     assert "not supported yet" in error.message
     assert error.line == 5
 
