@@ -94,13 +94,13 @@ class Shell:
                 stdout=stdout,
                 stderr=stderr,
             )
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 120
             while not (when in out.read_text() if isinstance(when, str) else when()):
                 assert process.poll() is None, (out.read_text(), err.read_text())
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             process.send_signal(signal.SIGINT)
-            code = process.wait(timeout=30)
+            code = process.wait(timeout=60)
         return Said(code, out.read_text(), err.read_text())
 
     @property

@@ -101,10 +101,10 @@ class TestEmbedded:
     ) -> None:
         monkeypatch.setattr("pytest_eng5.runner.doctor.diagnosis.java", lambda: time.sleep(60))
         begun = time.monotonic()
-        said = eng5("doctor", "--timeout", "0.5")
-        assert time.monotonic() - begun < 10
+        said = eng5("doctor", "--timeout", "2")
+        assert time.monotonic() - begun < 40
         assert said.code == 4
-        assert "fail  java: no answer within 0.5 s" in said.out
+        assert "fail  java: no answer within 2 s" in said.out
         assert levels(said)["judge"] == "ok"
 
     def test_a_check_that_crashes_ends_nothing(self, eng5: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,7 +340,7 @@ class TestServices:
             *("--llm-provider-service-url", address),
             **KEY,
         )
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 45
         assert said.code == 4
         failed = {what for what, level in levels(said).items() if level == "fail"}
         assert failed - {"topics"} == {
