@@ -208,7 +208,7 @@ class TestPorts:
             since = time.monotonic()
             with pytest.raises(PortInUse, match=f"127.0.0.1:{port}: the port is in use") as caught:
                 own_broker(port=port).start()
-        assert time.monotonic() - since < 1
+        assert time.monotonic() - since < 5
         assert "choose another port" in str(caught.value)
 
     @pytest.fixture
