@@ -288,7 +288,7 @@ class TestWatching:
         process.send_signal(signal.SIGKILL)
         since = time.monotonic()
         assert held.wait(10) == 143
-        assert time.monotonic() - since < 2
+        assert time.monotonic() - since < 5
         assert ps(sleeper) is None
         assert ps(held.pid) is None
         assert not (tmp_path / "data").exists()

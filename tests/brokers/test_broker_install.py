@@ -112,10 +112,12 @@ class TestInstall:
         ):
             assert part in text
 
+    @pytest.mark.thorough
     def test_again_fetches_nothing(self, prepared, mirror):
         install(report=print)
         assert not mirror.asked
 
+    @pytest.mark.thorough
     def test_says_when_the_sums_were_not_looked_at(self, prepared):
         made = install(report=print)
         assert not made.verified
@@ -189,7 +191,9 @@ class TestServe:
             each.process.kill()
             each.process.communicate()
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize(
+        "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)]
+    )
     def test_runs_until_it_is_stopped(self, served, number, tmp_path, witness):
         session = served("0", "one", "two")
         told = session.lines_until("Ctrl-C")

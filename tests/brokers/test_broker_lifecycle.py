@@ -208,7 +208,7 @@ class TestPorts:
             since = time.monotonic()
             with pytest.raises(PortInUse, match=f"127.0.0.1:{port}: the port is in use") as caught:
                 own_broker(port=port).start()
-        assert time.monotonic() - since < 1
+        assert time.monotonic() - since < 5
         assert "choose another port" in str(caught.value)
 
     @pytest.fixture
@@ -216,7 +216,7 @@ class TestPorts:
         with socket.create_server(("127.0.0.1", 0)) as server:
             yield server
 
-    @pytest.mark.parametrize("which", [0, 1])
+    @pytest.mark.parametrize("which", [0, pytest.param(1, marks=pytest.mark.thorough)])
     def test_a_port_of_ours_taken_in_the_last_moment_is_replaced(self, own_broker, monkeypatch, taken, which):
         """Somebody grabs a chosen port, for clients or for the controller, before Kafka binds it."""
         attempts: list[int] = []

@@ -274,6 +274,7 @@ class TestKeptData:
         assert asyncio.run(probe(connection)) == 1
         assert len(list((tmp_path / "work").glob("eng5-kafka-*/"))) == 1
 
+    @pytest.mark.thorough
     def test_kafkas_own_lock_is_told_the_same_way(self, kept, monkeypatch):
         """The other one came between our look and Kafka's start."""
         kept().start()

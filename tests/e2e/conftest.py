@@ -145,7 +145,7 @@ class Live:
     started: float
     log: Path
 
-    def captured(self, scenario: str, variant: str, lines: int = 1, seconds: float = 30.0) -> Path:
+    def captured(self, scenario: str, variant: str, lines: int = 1, seconds: float = 90.0) -> Path:
         """Wait until that many callbacks of a run are on disk; returns its folder."""
         run = self.tree.output / "latest" / scenario / variant / "run-1"
         log = run / "events" / "comparisons.jsonl"

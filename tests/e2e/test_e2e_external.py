@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 pytestmark = pytest.mark.slow
 
+QUICKLY = 40.0  # with room for a busy machine; the deadlines of a run are longer
 CHECKS = ("run", "events", "metadata", "completeness", "schema", "scoring", "costs", "manifest")
 
 
@@ -72,7 +73,7 @@ def test_without_a_word_about_cost_it_is_refused(session: Any, kafka: str, pipel
     assert outcome == "error"
     assert "this run could cost money" in text
     assert "--eng5-live" in text
-    assert again.seconds < 20
+    assert again.seconds < QUICKLY
 
 
 def test_with_leave_it_runs(session: Any, kafka: str, pipeline: dict[str, Any]) -> None:
@@ -96,7 +97,7 @@ def test_services_that_do_not_answer(session: Any, kafka: str, pipeline: dict[st
     assert outcome == "error"
     assert nowhere in text
     assert "--eng5-content-url" in text
-    assert again.seconds < 25
+    assert again.seconds < QUICKLY
 
 
 @pytest.mark.thorough

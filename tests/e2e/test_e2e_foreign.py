@@ -10,6 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
+QUICKLY = 40.0  # with room for a busy machine; the deadlines of a run are longer
 FAULTS = {
     "clean": {},
     "drop": {"completeness": {"COUNT-MISSING"}},
@@ -121,4 +122,4 @@ def test_without_the_providers_word_it_is_refused(session: Any, kafka: str, fore
     assert "this run could cost money" in text
     assert "--eng5-live" in text
     assert len(list(session.tree.output.glob("20*/foreign/clean/run-1/requests/*.json"))) == started
-    assert again.seconds < 15
+    assert again.seconds < QUICKLY

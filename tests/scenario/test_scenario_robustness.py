@@ -285,10 +285,10 @@ def test_loading_imports_nothing_heavy_and_is_quick(folder: Any, example: str) -
 import json, sys, time
 from pathlib import Path
 import pytest_eng5.scenario as scenario
-start = time.perf_counter()
+start = time.process_time()
 for _ in range(20):
     scenario.load_scenario(Path({str(path)!r}), ["repeats=2"])
-seconds = (time.perf_counter() - start) / 20
+seconds = (time.process_time() - start) / 20
 print(json.dumps([seconds, sorted({{name.partition(".")[0] for name in sys.modules}})]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
