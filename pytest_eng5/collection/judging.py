@@ -50,7 +50,8 @@ def _judge_run(outcome: VariantOutcome, pipeline_failure: str | None) -> None:
 
 def _show_grades(item: ScenarioItem, outcome: VariantOutcome) -> None:
     if outcome.mode == "execute":
-        lines = [line for run in outcome.runs for line in grade_lines(run.root)]
+        whole = [run for run in outcome.runs if run.obstacle is None]
+        lines = [line for run in whole for line in grade_lines(run.root)]
         _show(item, "eng5 grades", "\n".join(lines))
 
 
