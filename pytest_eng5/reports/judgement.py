@@ -108,7 +108,8 @@ def _run(outcome: VariantOutcome, failure: str | None) -> str | None:
 def _grades(outcome: VariantOutcome) -> str:
     if outcome.mode != "execute":
         return ""
-    return "\n".join(line for run in outcome.runs for line in grade_lines(run.root))
+    whole = [run for run in outcome.runs if run.obstacle is None]
+    return "\n".join(line for run in whole for line in grade_lines(run.root))
 
 
 def _quiet_run(outcome: VariantOutcome) -> Judgement:

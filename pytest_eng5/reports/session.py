@@ -53,6 +53,8 @@ def session_text(session: Path, outcomes: Sequence[VariantOutcome], *, verbose: 
     lines += terminal_table(judged)
     for outcome in judged:
         for run in outcome.runs if outcome.mode == "execute" else ():
+            if run.obstacle is not None:
+                continue
             told = grade_lines(run.root, every=verbose)
             lines += [f"{outcome.variant} run-{run.repeat}: {line}" for line in told]
     for outcome in outcomes:

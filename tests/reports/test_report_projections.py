@@ -229,3 +229,34 @@ def test_grades_in_words(bound: Bind, ending: Any, tmp_path: Path) -> None:
     assert "C+ (HIGH), theta " in students[0]
     assert list(grade_lines(root, every=False)) == [first]
     assert list(grade_lines(tmp_path)) == []
+
+
+@pytest.mark.parametrize("reason", ["refused", "input_error"])
+def test_a_refusal_is_told_once_and_ends_with_two(record: Any, checks: Any, reason: str) -> None:
+    from pytest_eng5.evidence import EndReason
+    from pytest_eng5.gates import METRICS
+    from pytest_eng5.reports import evaluate_variant, exit_status, session_text
+
+    assert "kendall_tau" in METRICS
+    run = record(students=2, mode="execute", variant=reason)
+    finalise_run(run.root, run.end(EndReason(reason), "the assignment is unknown"))
+    threshold = type("T", (), {"metric": "kendall_tau", "min": 0.9, "max": None})()
+    outcome = evaluate_variant(run.root.parent, (threshold,), repeats=1)
+    assert outcome.verdict.value == "ERROR"
+    assert outcome.reasons == (f"run-1 ended with {reason}: the assignment is unknown",)
+    assert exit_status([outcome]) == 2
+    assert "graded" not in "\n".join(session_text(run.root.parents[2], [outcome]))
+
+
+def test_one_fault_of_the_infrastructure_decides_the_exit_status(record: Any, checks: Any) -> None:
+    from pytest_eng5.evidence import EndReason
+    from pytest_eng5.reports import evaluate_variant, exit_status
+
+    outcomes = []
+    for reason in (EndReason.REFUSED, EndReason.INFRASTRUCTURE, EndReason.NOT_AWAITED):
+        run = record(students=2, mode="execute", variant=reason.value)
+        finalise_run(run.root, run.end(reason, "it ended"))
+        outcomes.append(evaluate_variant(run.root.parent, (), repeats=1))
+    assert [exit_status([outcome]) for outcome in outcomes] == [2, 4, 0]
+    assert (exit_status(outcomes), exit_status(outcomes[::2])) == (4, 2)
+    assert [outcome.verdict.value for outcome in outcomes] == ["ERROR", "ERROR", "DONE"]
