@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
+MUTANTS ?=
 
-.PHONY: anchor-align test test-all faults docker-test lint schemas clean
+.PHONY: anchor-align test test-all faults docker-test lint schemas mutation clean
 
 anchor-align: $(STAMP)  ## The main job: three prompt variants against the anchors, on the embedded Kafka.
 	$(BIN)/python -m pytest scenarios/ -k anchor_align $(ARGS)
@@ -30,8 +31,12 @@ lint: $(VENV)/.installed-test  ## Style and types.
 schemas: $(VENV)/.installed-test  ## Generate schemas/ from the models.
 	$(BIN)/python scripts/generate_schemas.py
 
+mutation: $(VENV)/.installed-mutation  ## Mutants of checks/ and gates/ (MUTANTS='...timing.*' for some); takes an hour.
+	$(BIN)/python -m mutmut run --max-children 2 $(MUTANTS)
+	$(BIN)/python scripts/mutation_report.py --fail-under 90
+
 clean:
-	rm -rf $(VENV) .eng5
+	rm -rf $(VENV) .eng5 mutants
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -45,6 +50,10 @@ $(STAMP): pyproject.toml | $(BIN)/python
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[embedded,test]'
 	@touch $@ $(STAMP)
+
+$(VENV)/.installed-mutation: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[embedded,test,mutation]'
+	@touch $@ $(STAMP) $(VENV)/.installed-test
 
 $(VENV)/.installed-container: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[embedded,container,test]'

@@ -109,10 +109,10 @@ def open_document(path: Path) -> ArtefactDocument | None:
     document = read_document(path)
     if document is None:
         return None
-    rows = document.pop(_ROWS, None) if isinstance(document, dict) else None
-    if rows is not None:
-        document[_ROWS] = [] if isinstance(rows, list) else rows
-    return ArtefactDocument(path, document, whole=rows if isinstance(rows, list) else None)
+    rows = document.get(_ROWS) if isinstance(document, dict) else None
+    if not isinstance(rows, list):
+        return ArtefactDocument(path, document)
+    return ArtefactDocument(path, {**document, _ROWS: []}, whole=rows)
 
 
 def _in_parts(path: Path) -> ArtefactDocument:

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_eng5.checks import ledger, run_checks, summarise
+from pytest_eng5.checks import Ledger, ledger, run_checks, summarise
 from pytest_eng5.evidence import CapturedEvent, RunEvidence
 
 NAMES = ("events", "metadata", "completeness", "scoring", "costs")
@@ -139,3 +139,13 @@ def test_the_ledger_sums(
     assert counts.missing == 0 or counts.unexpected == 0
     if counts.callbacks + counts.unreadable + counts.missing + counts.unexpected:
         assert str(counts).startswith(f"{planned} planned: ")
+
+
+def test_the_ledger_in_words() -> None:
+    nothing = Ledger(planned=5, succeeded=0, failed=0, unreadable=0, missing=0, unexpected=0)
+    assert str(nothing) == "5 planned: none came back"
+    assert nothing.success_rate is None
+    mixed = Ledger(planned=9, succeeded=3, failed=1, unreadable=2, missing=3, unexpected=0)
+    assert str(mixed) == "9 planned: 3 succeeded, 1 failed, 2 unreadable, 3 missing"
+    assert (mixed.callbacks, mixed.success_rate) == (4, 0.75)
+    assert str(Ledger(1, 2, 0, 0, 0, 1)) == "1 planned: 2 succeeded, 1 unexpected"
