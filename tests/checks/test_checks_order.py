@@ -15,9 +15,7 @@ from pytest_eng5.checks import ledger, run_checks, summarise
 from pytest_eng5.evidence import CapturedEvent, RunEvidence
 
 NAMES = ("events", "metadata", "completeness", "scoring", "costs")
-RELAXED = settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+RELAXED = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FAULTS: dict[str, Callable[[Any, Any], object]] = {
     "nothing": lambda run, make: None,
     "hash gone": lambda run, make: run.comparisons[3].metadata.pop("prompt_sha256"),
