@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 import yaml
 
 from pytest_eng5.capture import CaptureHub, RunChannel
@@ -52,6 +53,7 @@ from pytest_eng5.reports import finalise_run
 from pytest_eng5.runner.composition import compose_plan, compose_request, simulation
 from pytest_eng5.runner.faults import PlantedFaults
 from pytest_eng5.runner.inventory import Inventory, read_inputs
+from pytest_eng5.runner.prompts import keep_prompts
 from pytest_eng5.runner.settings import Environment, RunnerSettings, RunSpec
 from pytest_eng5.scenario import Scenario, Variant, load_scenario
 
@@ -75,7 +77,8 @@ class Case:
         timing: Warnings that may come or not, as a busy machine delays what it does.
         batch: What the batch is like without the fault: ``clean``, ``errors`` (one comparison fails) or
             ``failing`` (all do).
-        offline: Nothing ties the faulty record to its batch, so that it must not share a broker with others.
+        offline: Not for a broker that is shared with other runs: nothing ties the faulty record to its batch,
+            or it would come after the run has ended.
     """
 
     id: str
@@ -386,6 +389,7 @@ class OfflineRun:
         for record in self.wire.in_some_order():
             hub._take(record.event, _captured(record))
         channel.close()
+        asyncio.run(self._keep_prompts())
         if self.variant.faults:
             clients = (_Counts(self._provider_faults), _Counts(self._cj_faults))
             planted = PlantedFaults(plan.batch_uuid, self.variant.faults, clients)  # type: ignore[arg-type]
@@ -393,6 +397,16 @@ class OfflineRun:
         finalise_run(self.root, self._ending(channel, plan))
         manifest = run_checks(load_evidence(self.root), ["manifest"])
         return (*read_findings(self.folder.findings), *manifest)
+
+    async def _keep_prompts(self) -> None:
+        """Fetch the rendered prompts as the runner does, from the store."""
+
+        async def answer(request: httpx.Request) -> httpx.Response:
+            found = await self._content.store.get(request.url.path.rsplit("/", 1)[-1])
+            return httpx.Response(404) if found is None else httpx.Response(200, content=found.body)
+
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+            await keep_prompts(http, "http://content/v1/content", self.folder)
 
     def _ending(self, channel: RunChannel, plan: RunPlan) -> RunEnding:
         """How `wait_for_end` would have ended it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +25,7 @@ from pytest_eng5.contracts import (
 from pytest_eng5.pipeline.faults import CJ_EVENTS, PROVIDER_EVENTS, FaultBook, FaultySeam, fault_routes
 from pytest_eng5.pipeline.http import service_app
 from pytest_eng5.pipeline.metrics import ServiceMetrics
+from pytest_eng5.pipeline.provider.service import _refusal
 
 pytestmark = pytest.mark.asyncio
 
@@ -183,3 +185,23 @@ class TestSideChannel:
             answer = await client.put(f"/admin/faults/{BATCH}", json=plan)
         assert (answer.status_code, "not here" in answer.text) == (400, True)
         assert book.find(BATCH) is None
+
+
+@pytest.mark.parametrize(
+    ("faults", "together", "refused"),
+    [
+        ([{"action": "drop", "topic": "comparison_result"}], True, False),
+        ([{"action": "drop", "topic": "comparison_result"}], False, True),
+        ([{"action": "drop", "topic": "comparison_result", "reaches_cj": True}], False, False),
+        ([{"action": "missing_result"}], False, False),
+        ([{"action": "silence"}], False, True),
+    ],
+)
+async def test_a_provider_service_alone_cannot_hide_a_fault_from_the_cj_service(
+    faults: list[dict[str, Any]], together: bool, refused: bool
+) -> None:
+    broker: Any = SimpleNamespace(direct=Sink().direct if together else None)
+    plan = FaultPlan(faults=tuple(Fault(**fault) for fault in faults), correlation_id=uuid4())
+    problem = _refusal(plan, broker)
+    assert (problem is not None) == refused
+    assert problem is None or "write 'reaches_cj: true', or run both services in one process" in problem

@@ -19,7 +19,7 @@ from pytest_eng5.pipeline.logs import service_logger
 __all__ = ["Direct", "FaultySeam", "Sink"]
 
 _GAP_SECONDS = 0.003  # records of one millisecond have no order between partitions
-_PATIENCE_SECONDS = 0.2
+_PATIENCE_SECONDS = 0.5
 _log = service_logger("faults")
 
 Direct = Callable[[bytes], Awaitable[None]]
