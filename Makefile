@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: anchor-align test test-all docker-test lint schemas clean
+.PHONY: anchor-align test test-all docker-test lint schemas calibration clean
 
 anchor-align: $(STAMP)  ## The main job: three prompt variants against the anchors, on the embedded Kafka.
 	$(BIN)/python -m pytest scenarios/ -k anchor_align $(ARGS)
@@ -26,6 +26,9 @@ lint: $(VENV)/.installed-test  ## Style and types.
 
 schemas: $(VENV)/.installed-test  ## Generate schemas/ from the models.
 	$(BIN)/python scripts/generate_schemas.py
+
+calibration: $(STAMP)  ## Measure how honest intervals and tests are, into docs/calibration.md; some minutes.
+	$(BIN)/python scripts/calibration.py --replicates 300 $(ARGS)
 
 clean:
 	rm -rf $(VENV) .eng5
