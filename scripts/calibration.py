@@ -97,41 +97,53 @@ def intervals(data: AlignmentData, seed: int) -> dict[tuple[str, str], tuple[flo
     return found
 
 
+class Cell:
+    """Runs of one judge with one budget: which intervals hold the truth, and which gates stay undecided."""
+
+    def __init__(self, judge: SimulatedJudge, budget: int, replicates: int, seed: int) -> None:
+        repeats = np.concatenate(list(simulated_outcomes(design(budget), judge, TRUTH, seed + 1)))
+        values = figures(anchors_of(population(repeats[0])), repeats)
+        self.truth = {figure: float(np.nanmean(values[figure])) for figure in SHOWN}
+        self.hits: dict[tuple[str, str], list[bool]] = {}
+        self.undecided: list[bool] = []
+        runs = np.concatenate(list(simulated_outcomes(design(budget), judge, replicates, seed)))
+        for number, outcomes in enumerate(runs):
+            self._take(intervals(population(outcomes), number))
+
+    def _take(self, found: Mapping[tuple[str, str], tuple[float, float] | None]) -> None:
+        for key, interval in found.items():
+            if interval is not None:
+                self.hits.setdefault(key, []).append(interval[0] <= self.truth[key[1]] <= interval[1])
+        gate = found["chosen", "agreement"]
+        if gate is not None:
+            self.undecided.append(gate[0] < self.truth["agreement"] - GATE <= gate[1])
+
+    def held(self, method: str, figure: str) -> float:
+        """The share of intervals that hold the truth."""
+        return float(np.mean(self.hits[method, figure]))
+
+
 def coverage(replicates: int, seed: int) -> Table:
     """How often intervals hold the mean of repeats; the gate's verdicts on the way."""
-    undecided: dict[tuple[str, int], list[bool]] = {}
-    held: dict[tuple[str, str], list[float]] = {}
-    tau_rows: list[str] = []
+    cells: dict[tuple[str, int], Cell] = {}
     for name, judge in JUDGES.items():
         for budget in BUDGETS:
             say(f"coverage: {name}, {budget} comparisons")
-            truth_runs = np.concatenate(list(simulated_outcomes(design(budget), judge, TRUTH, seed + 1)))
-            anchors = anchors_of(population(truth_runs[0]))
-            truth = {n: float(np.nanmean(v)) for n, v in figures(anchors, truth_runs).items()}
-            hits: dict[tuple[str, str], list[bool]] = {}
-            runs = np.concatenate(list(simulated_outcomes(design(budget), judge, replicates, seed)))
-            for number, outcomes in enumerate(runs):
-                for key, interval in intervals(population(outcomes), number).items():
-                    if interval is not None:
-                        hits.setdefault(key, []).append(interval[0] <= truth[key[1]] <= interval[1])
-                        if key == ("chosen", "agreement"):
-                            on_both_sides = interval[0] < truth["agreement"] - GATE <= interval[1]
-                            undecided.setdefault((name, budget), []).append(on_both_sides)
-            for key, values in hits.items():
-                held.setdefault(key, []).append(float(np.mean(values)))
-            shares = " | ".join(f"{np.mean(hits[method, 'kendall_tau']):.3f}" for method in METHODS)
-            tau_rows.append(f"| {name} | {budget} | {truth['kendall_tau']:.3f} | {shares} |")
+            cells[name, budget] = Cell(judge, budget, replicates, seed)
     yield "| judge | comparisons | mean tau | chosen | percentile | BCa |"
     yield "|---|---|---|---|---|---|"
-    yield from tau_rows
+    for (name, budget), cell in cells.items():
+        shares = " | ".join(f"{cell.held(method, 'kendall_tau'):.3f}" for method in METHODS)
+        yield f"| {name} | {budget} | {cell.truth['kendall_tau']:.3f} | {shares} |"
     yield ""
     yield "The other figures, least and greatest coverage over the same twelve cases:"
     yield ""
     yield "| figure | chosen | percentile | BCa |"
     yield "|---|---|---|---|"
     for figure in SHOWN:
-        cells = " | ".join(f"{min(held[m, figure]):.3f} to {max(held[m, figure]):.3f}" for m in METHODS)
-        yield f"| `{figure}` | {cells} |"
+        held = [[cell.held(method, figure) for cell in cells.values()] for method in METHODS]
+        shares = " | ".join(f"{min(one):.3f} to {max(one):.3f}" for one in held)
+        yield f"| `{figure}` | {shares} |"
     yield ""
     yield "Share of runs in which a gate on `agreement` with `confidence: 0.95` is UNDECIDED, its bound"
     yield f"{GATE} below the truth:"
@@ -139,7 +151,11 @@ def coverage(replicates: int, seed: int) -> Table:
     yield "| judge | " + " | ".join(str(budget) for budget in BUDGETS) + " |"
     yield "|---" * (len(BUDGETS) + 1) + "|"
     for name in JUDGES:
-        yield f"| {name} | " + " | ".join(f"{np.mean(undecided[name, b]):.2f}" for b in BUDGETS) + " |"
+        yield (
+            f"| {name} | "
+            + " | ".join(f"{np.mean(cells[name, budget].undecided):.2f}" for budget in BUDGETS)
+            + " |"
+        )
 
 
 def false_positives(replicates: int, seed: int) -> Table:
@@ -156,7 +172,7 @@ def false_positives(replicates: int, seed: int) -> Table:
             )
             rejected: dict[str, list[bool]] = {}
             for number, pair in enumerate(zip(one, other, strict=True)):
-                found = compare_runs(*map(population, pair), permutations=199, seed=number)
+                found = compare_runs(*map(population, pair), permutations=199, resamples=0, seed=number)
                 for figure, difference in found.differences.items():
                     rejected.setdefault(figure, []).append(difference.p_value <= ALPHA)
             for figure, values in rejected.items():
