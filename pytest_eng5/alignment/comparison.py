@@ -1,7 +1,7 @@
 """Is one variant better than another? Paired on the anchor pairs that both judged.
 
 The difference of two taus says little by itself: two runs of one judge over 12 anchors and 66 comparisons
-differ by more than 0.10 in a third of cases (``docs/calibration.md``). So every difference comes with
+differ by more than 0.10 in a quarter to a half of cases (``docs/calibration.md``). So each comes with
 
 - a p-value from a permutation test. If the variants judge alike, it does not matter which of them made which
   comparison of a pair: the comparisons of each pair change sides at random and everything is fitted anew. A
