@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 MUTANTS ?=
 
-.PHONY: anchor-align test test-all faults docker-test lint schemas mutation clean
+.PHONY: anchor-align test test-all faults docker-test lint schemas mutation calibration clean
 
 anchor-align: $(STAMP)  ## The main job: three prompt variants against the anchors, on the embedded Kafka.
 	$(BIN)/python -m pytest scenarios/ -k anchor_align $(ARGS)
@@ -34,6 +34,9 @@ schemas: $(VENV)/.installed-test  ## Generate schemas/ from the models.
 mutation: $(VENV)/.installed-mutation  ## Mutants of checks/ and gates/ (MUTANTS='...timing.*' for some); takes an hour.
 	$(BIN)/python -m mutmut run --max-children 2 $(MUTANTS)
 	$(BIN)/python scripts/mutation_report.py --fail-under 90
+
+calibration: $(STAMP)  ## Measure how honest intervals and tests are, into docs/calibration.md; some minutes.
+	$(BIN)/python scripts/calibration.py --replicates 300 $(ARGS)
 
 clean:
 	rm -rf $(VENV) .eng5 mutants

@@ -1,16 +1,17 @@
 """Is one variant better than another? Paired on the anchor pairs that both judged.
 
 The difference of two taus says little by itself: two runs of one judge over 12 anchors and 66 comparisons
-differ by more than 0.10 in a third of cases (``docs/calibration.md``). So every difference comes with
+differ by more than 0.10 in a quarter to a half of cases (``docs/calibration.md``). So each comes with
 
 - a p-value from a permutation test. If the variants judge alike, it does not matter which of them made which
   comparison of a pair: the comparisons of each pair change sides at random and everything is fitted anew. A
   pair with as many comparisons of either variant changes sides as a whole, because repeats of a pair may be
   no news; of others the comparisons are dealt out anew.
-- an interval: the difference ± t · its standard deviation over the permutations, with as many degrees of
-  freedom as there are anchors but one, and at least the deviation that a single differing pair would make.
-  Over resampled pairs the deviation is about a quarter larger than that between repeats; over permutations it
-  is theirs, and interval and p-value agree.
+- an interval: the difference ± t · a standard deviation, with as many degrees of freedom as there are anchors
+  but one. It is the deviation over the permutations, which is that between repeats if the variants are not
+  far apart, so that interval and p-value agree; or that over resampled pairs (drawn for both variants
+  together) if it is smaller, as it is for variants that are far apart; and at least what a single differing
+  pair would make.
 
 Both condition on the pairs, so what variants have in common (the same model, the same hard pairs) cancels.
 """
@@ -27,7 +28,7 @@ from scipy.special import stdtrit
 from pytest_eng5.alignment import agreement
 from pytest_eng5.alignment.bradley_terry import ALPHA, fit_wins
 from pytest_eng5.alignment.data import AlignmentData, AlignmentDataError, FloatArray, IntArray
-from pytest_eng5.alignment.permutation import PairCounts, deal, pair_counts
+from pytest_eng5.alignment.permutation import PairCounts, deal, pair_counts, resampled_pairs
 from pytest_eng5.alignment.results import jsonable
 
 __all__ = ["COMPARED", "Difference", "VariantComparison", "compare_runs", "compare_variants", "holm"]
@@ -120,6 +121,7 @@ def compare_variants(
     baseline: str,
     *,
     permutations: int = 2000,
+    resamples: int = 500,
     seed: int = 0,
     confidence: float = 0.95,
     alpha: float = ALPHA,
@@ -130,7 +132,8 @@ def compare_variants(
         variants: Population by name of variant; repeated runs pooled.
         baseline: One of the names.
         permutations: Random permutations; fewer if there are no more.
-        seed: Of the permutations.
+        resamples: Of pairs, for the intervals; 0 leaves them to the permutations.
+        seed: Of both.
         confidence: Of the intervals, each by itself.
         alpha: Regularisation of the fits.
 
@@ -149,6 +152,7 @@ def compare_variants(
             variants[name],
             names=(baseline, name),
             permutations=permutations,
+            resamples=resamples,
             seed=seed,
             confidence=confidence,
             alpha=alpha,
@@ -174,6 +178,7 @@ def compare_runs(
     *,
     names: tuple[str, str] = ("baseline", "candidate"),
     permutations: int = 2000,
+    resamples: int = 500,
     seed: int = 0,
     confidence: float = 0.95,
     alpha: float = ALPHA,
@@ -186,13 +191,17 @@ def compare_runs(
     Raises:
         AlignmentDataError: An anchor has different grades in the two, or an argument is out of range.
     """
-    if permutations < 1 or not 0 < confidence < 1:
-        raise AlignmentDataError(f"permutations={permutations}, confidence={confidence}")
+    if permutations < 1 or resamples < 0 or not 0 < confidence < 1:
+        raise AlignmentDataError(
+            f"permutations={permutations}, resamples={resamples}, confidence={confidence}"
+        )
     ranks, tables = _common_anchors(baseline, candidate)
     pairs, kept = pair_counts(*tables)
     measure = _Measure(pairs, ranks[kept], alpha)
     dealt, exact = deal(pairs, permutations, seed)
     shuffled = measure.differences(dealt)
+    times = resampled_pairs(pairs, resamples, seed)
+    drawn = measure.differences(np.broadcast_to(pairs.won, (len(times), *pairs.won.shape)), times)
     points = measure.figures(pairs.won[None])
     quantile = float(stdtrit(max(pairs.n - 1, 1), 0.5 + confidence / 2))
     either = np.count_nonzero(np.triu(sum(table + table.T for table in tables), 1))
@@ -200,7 +209,9 @@ def compare_runs(
         baseline=names[0],
         candidate=names[1],
         differences={
-            name: _difference(points[name][0], shuffled[name], measure.one_pair[name], quantile, exact)
+            name: _difference(
+                points[name][0], shuffled[name], drawn[name], measure.one_pair[name], quantile, exact
+            )
             for name in COMPARED
         },
         anchors=pairs.n,
@@ -239,18 +250,25 @@ class _Measure:
         self.sign = np.sign(ranks[pairs.second] - ranks[pairs.first])
         self.start = fit_wins(pairs.tables(pairs.won, pairs.games).sum(axis=0), alpha)
 
-    def figures(self, won: IntArray) -> dict[str, FloatArray]:
-        """Each figure, shape (b, 2), of wins of the first anchor, shape (b, 2, P)."""
-        games = self.pairs.games
-        theta = fit_wins(self.pairs.tables(won, games), self.alpha, self.start)
+    def figures(self, won: IntArray, times: IntArray | None = None) -> dict[str, FloatArray]:
+        """Each figure, shape (b, 2).
+
+        Args:
+            won: Wins of the first anchor, shape (b, 2, P).
+            times: How often each pair counts, shape (b, P); once each if left out.
+        """
+        games, decidable = self.pairs.games, self.sign != 0
+        weight = np.ones((1, 1, len(self.sign))) if times is None else times[:, None, :].astype(np.float64)
+        theta = fit_wins(self.pairs.tables(won * weight, games * weight), self.alpha, self.start)
         worse_won = np.where(self.sign > 0, games - won, won)
-        decidable = self.sign != 0
-        if not decidable.any():
-            return {name: np.full(theta.shape[:2], np.nan) for name in COMPARED}
+        total = np.broadcast_to((weight * decidable).sum(axis=-1), theta.shape[:2])
+        lost = (weight * decidable * worse_won / games).sum(axis=-1)
+        share = np.divide(lost, total, out=np.full(total.shape, np.nan), where=total > 0)
+        inverted = (weight * decidable * (worse_won > 0)).sum(axis=-1)
         return {
             "kendall_tau": agreement.kendall_tau_b(self.ranks, theta),
-            "direct_inversions": np.count_nonzero((worse_won > 0) & decidable, axis=-1).astype(np.float64),
-            "pair_agreement": 1.0 - (worse_won / games)[..., decidable].mean(axis=-1),
+            "direct_inversions": np.where(total > 0, inverted, np.nan),
+            "pair_agreement": 1.0 - share,
         }
 
     @property
@@ -259,21 +277,26 @@ class _Measure:
         pairs = max(int(np.count_nonzero(self.sign)), 1)
         return {"kendall_tau": 2.0 / pairs, "direct_inversions": 1.0, "pair_agreement": 1.0 / pairs}
 
-    def differences(self, won: IntArray) -> dict[str, FloatArray]:
+    def differences(self, won: IntArray, times: IntArray | None = None) -> dict[str, FloatArray]:
         """Candidate minus baseline, each of shape (b,)."""
         if not len(won) or not len(self.sign):
             return {name: np.empty(0) for name in COMPARED}
-        return {name: values[:, 1] - values[:, 0] for name, values in self.figures(won).items()}
+        return {name: values[:, 1] - values[:, 0] for name, values in self.figures(won, times).items()}
 
 
 def _difference(
-    points: FloatArray, shuffled: FloatArray, one_pair: float, quantile: float, exact: bool
+    points: FloatArray,
+    shuffled: FloatArray,
+    drawn: FloatArray,
+    one_pair: float,
+    quantile: float,
+    exact: bool,
 ) -> Difference:
     found = float(points[1] - points[0])
     if np.isnan(found):
         return Difference(float(points[0]), float(points[1]), found, None, None, np.nan, np.nan)
-    known = shuffled[~np.isnan(shuffled)]
-    half = quantile * max(float(known.std()) if known.size else 0.0, one_pair)
+    deviations = [float(np.nanstd(values)) for values in (shuffled, drawn) if not np.isnan(values).all()]
+    half = quantile * max(min(deviations, default=0.0), one_pair)
     p = _p_value(found, shuffled, exact)
     return Difference(float(points[0]), float(points[1]), found, found - half, found + half, p, p)
 

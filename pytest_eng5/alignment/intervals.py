@@ -81,12 +81,19 @@ def fisher_interval(
     return min(low, point), max(min(high, attainable), point)
 
 
-def reliability_interval(values: FloatArray, point: float, confidence: float) -> Interval | None:
-    """Interval of a reliability: 1 - (1 - point) * exp(± z * sd(log(1 - resampled values)))."""
-    defined = _defined(values)
-    if defined is None or np.isnan(point):
+def reliability_interval(values: Sequence[FloatArray], point: float, confidence: float) -> Interval | None:
+    """Interval of a reliability: 1 - (1 - point) * exp(± z * the largest sd(log(1 - values))).
+
+    Args:
+        values: Sets of resampled or simulated reliabilities; the one that spreads most counts.
+        point: The reliability of all comparisons.
+        confidence: Of the interval.
+    """
+    known = [defined for one in values if (defined := _defined(one)) is not None]
+    if not known or np.isnan(point):
         return None
-    factor = float(np.exp(_quantile(confidence) * np.log1p(-defined).std()))
+    error = max(float(np.log1p(-one).std()) for one in known)
+    factor = float(np.exp(_quantile(confidence) * error))
     return 1 - (1 - point) * factor, 1 - (1 - point) / factor
 
 

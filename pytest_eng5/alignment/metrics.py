@@ -14,7 +14,13 @@ from pytest_eng5.alignment.bootstrap_intervals import bootstrap_intervals, resam
 from pytest_eng5.alignment.bradley_terry import ALPHA, fit_wins, standard_errors
 from pytest_eng5.alignment.calibrated import calibrated_scores
 from pytest_eng5.alignment.data import AlignmentData, AlignmentDataError, FloatArray
-from pytest_eng5.alignment.figures import UPPER_GRADES, Anchors, anchors_of, figures
+from pytest_eng5.alignment.figures import (
+    UPPER_GRADES,
+    Anchors,
+    anchors_of,
+    figures,
+    scale_separation_reliability,
+)
 from pytest_eng5.alignment.intervals import (
     Interval,
     fisher_interval,
@@ -175,14 +181,14 @@ def _from_scores(
         start=sample.theta,
     )
     repeats = _repeats(sample, sampling)
-    taus = {
-        "kendall_tau": (agreement.kendall_tau_b(ranks, repeats), agreement.attainable_tau_b(ranks)),
-        "kendall_tau_a": (agreement.kendall_tau_a(ranks, repeats), agreement.attainable_tau_a(ranks)),
+    limits = {
+        "kendall_tau": agreement.attainable_tau_b(ranks),
+        "kendall_tau_a": agreement.attainable_tau_a(ranks),
     }
     found: dict[str, tuple[Interval | None, str]] = {}
-    for name, (simulated, attainable) in taus.items():
+    for name, attainable in limits.items():
         interval = fisher_interval(
-            [drawn[name], simulated],
+            [drawn[name], repeats[name]],
             points[name],
             sampling.confidence,
             pairs=n * (n - 1) // 2,
@@ -190,18 +196,27 @@ def _from_scores(
             degrees_of_freedom=max(n - 1, 1),
         )
         found[name] = interval, "bootstrap"
-    found["ssr"] = reliability_interval(drawn["ssr"], points["ssr"], sampling.confidence), "bootstrap"
+    spreads = [repeats["ssr"]]
+    if (sample.wins + sample.wins.T).max(initial=0) > 1:  # repeats of a pair, which may be no news
+        spreads.append(drawn["ssr"])
+    found["ssr"] = reliability_interval(spreads, points["ssr"], sampling.confidence), "bootstrap"
     found["zero_win_anchors"] = _zero_wins(sample, sampling), "model"
     return found
 
 
-def _repeats(sample: _Sample, sampling: _Sampling) -> FloatArray:
-    """Scores of simulated runs of the same judge over the same pairs, shape (count, n)."""
+def _repeats(sample: _Sample, sampling: _Sampling) -> dict[str, FloatArray]:
+    """Figures of simulated runs of the same judge over the same pairs, each of shape (count,)."""
     if not sampling.count or not sample.wins.any():
-        return np.empty((0, len(sample.theta)))
+        return {name: np.empty(0) for name in ("kendall_tau", "kendall_tau_a", "ssr")}
     truth = calibrated_scores(sample.wins, sample.theta, sample.alpha)
-    tables = simulated_wins(sample.wins, truth, sampling.count, sampling.seed)
-    return np.concatenate([fit_wins(table, sample.alpha, truth) for table in tables])
+    tables = np.concatenate(list(simulated_wins(sample.wins, truth, sampling.count, sampling.seed)))
+    theta = fit_wins(tables, sample.alpha, truth)
+    ssr = scale_separation_reliability(theta, standard_errors(tables, theta))
+    return {
+        "kendall_tau": agreement.kendall_tau_b(sample.anchors.ranks, theta),
+        "kendall_tau_a": agreement.kendall_tau_a(sample.anchors.ranks, theta),
+        "ssr": np.where(graph.connected(sample.wins + sample.wins.T), ssr, np.nan),
+    }
 
 
 def _zero_wins(sample: _Sample, sampling: _Sampling) -> Interval | None:

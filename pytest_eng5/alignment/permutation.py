@@ -8,7 +8,7 @@ import numpy as np
 
 from pytest_eng5.alignment.data import FloatArray, IntArray
 
-__all__ = ["PairCounts", "deal", "pair_counts"]
+__all__ = ["PairCounts", "deal", "pair_counts", "resampled_pairs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +91,15 @@ def deal(pairs: PairCounts, count: int, seed: int) -> tuple[IntArray, bool]:
         own = generator.hypergeometric(together, lost, pairs.games[0, odd], size=(count, len(odd)))
         dealt[:, 0, odd], dealt[:, 1, odd] = own, together - own
     return dealt, False
+
+
+def resampled_pairs(pairs: PairCounts, count: int, seed: int) -> IntArray:
+    """How often each pair is drawn, for both variants together, in each resample, shape (count, P)."""
+    total = len(pairs.first)
+    if not total:
+        return np.zeros((0, 0), dtype=np.int64)
+    drawn: IntArray = np.random.default_rng(seed).multinomial(total, np.full(total, 1 / total), size=count)
+    return drawn
 
 
 def _swapped(pairs: PairCounts, sides: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> IntArray:

@@ -366,8 +366,8 @@ def test_ten_thousand_fits_take_about_a_second() -> None:
     wins = np.zeros((10_000, 12, 12))
     wins[:, upper[0], upper[1]] = won
     wins[:, upper[1], upper[0]] = 1 - won
-    begin = time.perf_counter()
+    begin = time.process_time()  # wall time would measure the machine's other work
     fit_wins(wins)
-    took = time.perf_counter() - begin
+    took = time.process_time() - begin
     print(f"10,000 Bradley-Terry fits of 12 items: {took:.2f} s")
-    assert took < 10
+    assert took < 3

@@ -140,6 +140,18 @@ class TestPermutation:
         assert found.p_value < 0.01
         assert (found.low or 0) > 0
 
+    def test_the_interval_of_a_great_difference_is_no_wider_than_resampling_says(
+        self, make, full_round
+    ) -> None:
+        """Permutations of opposite judges scatter widely, repeats of either do not."""
+        one = make(GRADES[::2], [(j, i) for i, j in full_round(6)] * 3)
+        other = make(GRADES[::2], full_round(6) * 3)
+        found = compare_runs(one, other).differences["kendall_tau"]
+        assert found.difference == pytest.approx(2)
+        assert (found.low or 0) > 1
+        by_permutation = compare_runs(one, other, resamples=0).differences["kendall_tau"]
+        assert (by_permutation.low or 0) < (found.low or 0)
+
     def test_repeats_that_are_no_news_make_no_evidence(self, make) -> None:
         """Every comparison five times over: whole pairs change sides, so the p-value stays what it was."""
         one, other = judged(make, 0.5, 3), judged(make, 1.0, 4)
@@ -161,7 +173,7 @@ class TestPermutation:
             runs = [
                 make(GRADES, [(int(i), int(j)) for i, j in np.argwhere(wins > 0)]) for wins in (one, other)
             ]
-            found = compare_runs(*runs, permutations=150)
+            found = compare_runs(*runs, permutations=150, resamples=0)
             rejected.append(found.differences["kendall_tau"].p_value <= 0.1)
         assert np.mean(rejected) <= 0.2
 
@@ -224,7 +236,7 @@ class TestVariants:
         with pytest.raises(AlignmentDataError, match="baseline is to be v0"):
             compare_variants({name: judged(make, 1, 0) for name in names}, "v0")
 
-    @pytest.mark.parametrize("bad", [{"permutations": 0}, {"confidence": 1.0}])
+    @pytest.mark.parametrize("bad", [{"permutations": 0}, {"resamples": -1}, {"confidence": 1.0}])
     def test_nonsense_is_refused(self, make, bad: dict[str, float]) -> None:
         with pytest.raises(AlignmentDataError):
             compare_runs(judged(make, 1, 0), judged(make, 1, 1), **bad)  # type: ignore[arg-type]

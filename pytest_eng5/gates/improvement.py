@@ -1,0 +1,142 @@
+"""Is a variant better than the baseline by as much as asked? From a paired comparison to a verdict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_eng5.errors import UsageError
+from pytest_eng5.gates.threshold import TOLERANCE
+from pytest_eng5.gates.verdicts import Status
+from pytest_eng5.gates.wording import bound_text, plural
+
+if TYPE_CHECKING:
+    from pytest_eng5.alignment import Difference, VariantComparison
+
+__all__ = ["ImprovementVerdict", "judge_improvement"]
+
+_LOWER_IS_BETTER = frozenset({"direct_inversions"})
+
+
+@dataclass(frozen=True)
+class ImprovementVerdict:
+    """What a gate on an improvement decided.
+
+    Attributes:
+        metric: Name of the figure.
+        status: PASS if all of the interval is at least the minimum and the p-value, corrected for all
+            candidates, at most one minus the confidence; FAIL if none of the interval is; else UNDECIDED.
+        message: One sentence that starts with the status.
+        hint: What would decide, or ``None``.
+        improvement: Of the candidate, positive if better; NaN if undefined.
+        low: Lower end of its interval, ``None`` without one.
+        high: Upper end.
+        minimum: What was asked for.
+    """
+
+    metric: str
+    status: Status
+    message: str
+    hint: str | None
+    improvement: float
+    low: float | None
+    high: float | None
+    minimum: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the status is PASS; an undecided gate has not passed."""
+        return self.status is Status.PASS
+
+
+def judge_improvement(
+    comparison: VariantComparison, metric: str = "kendall_tau", minimum: float = 0.0
+) -> ImprovementVerdict:
+    """Judge one figure of a candidate against the baseline.
+
+    Args:
+        comparison: Of both variants, with the confidence that the gate asks for.
+        metric: One of its figures.
+        minimum: The least improvement, in units of the figure; fewer inversions are an improvement.
+
+    Raises:
+        UsageError: There is no such figure, or the minimum is not a number.
+    """
+    if metric not in comparison.differences or not math.isfinite(minimum):
+        raise UsageError(
+            f"an improvement of {metric} by {minimum} cannot be judged",
+            fix=f"choose one of {', '.join(comparison.differences)}, and a number",
+        )
+    difference = comparison.differences[metric]
+    if difference.low is None or difference.high is None or math.isnan(difference.difference):
+        return _unmeasured(comparison, metric, minimum)
+    gain, low, high = _improvement(metric, difference)
+    status = _status(low, high, minimum, difference.adjusted_p_value, 1 - comparison.confidence)
+    return ImprovementVerdict(
+        metric=metric,
+        status=status,
+        message=f"{status.value} {metric} of {comparison.candidate} {_change(gain, minimum)} "
+        f"than that of {comparison.baseline} ({_context(comparison, difference, low, high)})",
+        hint=_hint(comparison, gain, low, high, minimum) if status is Status.UNDECIDED else None,
+        improvement=gain,
+        low=low,
+        high=high,
+        minimum=minimum,
+    )
+
+
+def _improvement(metric: str, difference: Difference) -> tuple[float, float, float]:
+    low, high = difference.low or 0.0, difference.high or 0.0
+    if metric in _LOWER_IS_BETTER:
+        return -difference.difference, -high, -low
+    return difference.difference, low, high
+
+
+def _status(low: float, high: float, minimum: float, p_value: float, level: float) -> Status:
+    if high < minimum - TOLERANCE:
+        return Status.FAIL
+    if low >= minimum - TOLERANCE and (minimum < 0 or p_value <= level + TOLERANCE):
+        return Status.PASS
+    return Status.UNDECIDED
+
+
+def _change(gain: float, minimum: float) -> str:
+    sign = ">=" if gain >= minimum - TOLERANCE else "<"
+    return f"better by {gain:.3f} {sign} {bound_text(minimum)}"
+
+
+def _context(comparison: VariantComparison, difference: Difference, low: float, high: float) -> str:
+    percent = f"{comparison.confidence * 100:g} % CI"
+    return (
+        f"{difference.candidate:.3f} against {difference.baseline:.3f}, {percent} {low:.2f} to {high:.2f}, "
+        f"p {difference.p_value:.3f}, {difference.adjusted_p_value:.3f} over all variants, "
+        f"{plural(comparison.pairs, 'common pair')}, {comparison.differing_pairs} judged differently"
+    )
+
+
+def _hint(comparison: VariantComparison, gain: float, low: float, high: float, minimum: float) -> str:
+    from pytest_eng5.alignment import comparisons_to_decide  # needs numpy, which collection does without
+
+    have = min(comparison.comparisons)
+    total = comparisons_to_decide(gain, low, high, minimum, have)
+    if total is None:
+        return "the improvement lies on the minimum: no number of comparisons will decide"
+    if total <= have:
+        return "the interval decides, but not after correction for all variants: compare fewer, or more often"
+    more = plural(total - have, "more comparison")
+    return f"about {more} of either variant would decide, if the difference stays where it is"
+
+
+def _unmeasured(comparison: VariantComparison, metric: str, minimum: float) -> ImprovementVerdict:
+    reason = "no pair was judged by both" if not comparison.pairs else "it is undefined on the common pairs"
+    return ImprovementVerdict(
+        metric=metric,
+        status=Status.FAIL,
+        message=f"FAIL {metric} of {comparison.candidate} not compared with {comparison.baseline}: {reason}",
+        hint="a gate never passes on what was not measured",
+        improvement=math.nan,
+        low=None,
+        high=None,
+        minimum=minimum,
+    )
