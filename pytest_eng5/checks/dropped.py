@@ -62,10 +62,11 @@ def _unsent(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> Iterat
 def _absent(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> Iterator[Observation]:
     """Keys that are null or absent though they must be, or mostly are, present."""
     always = _ALWAYS | _asked(evidence).keys()
-    successes = [event for event in callbacks if event.comparison.is_success]
+    everyone = [(event, event.comparison.request_metadata) for event in callbacks]
+    successes = [(event, metadata) for event, metadata in everyone if event.comparison.is_success]
     for key in sorted(always | _seen(callbacks) - _REQUIRED - _INCIDENTAL):
-        group = callbacks if key in _CJ_KEYS else successes
-        lacking = [event for event in group if event.comparison.request_metadata.get(key) is None]
+        group = everyone if key in _CJ_KEYS else successes
+        lacking = [event for event, metadata in group if metadata.get(key) is None]
         if key in always or 2 * len(lacking) < len(group):
             for event in lacking:
                 yield f"{key} absent", event, f"/data/request_metadata/{key}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -91,12 +92,12 @@ def _repeats(
     key: Callable[[CapturedEvent], str | None],
     conflict: Callable[[CapturedEvent, CapturedEvent, Any, Any], Finding] | None,
 ) -> Iterator[Finding]:
+    counts = Counter(map(key, events))
     groups: dict[str | None, list[CapturedEvent]] = {}
-    for event in in_order(events):
+    for event in in_order(event for event in events if counts[key(event)] > 1):
         groups.setdefault(key(event), []).append(event)
     for group in groups.values():
-        if len(group) > 1:
-            yield from _group(group, conflict)
+        yield from _group(group, conflict)
 
 
 def _group(

@@ -8,7 +8,8 @@ determine each other: that is judged of every callback.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from pytest_eng5.checks.drafting import about, essay_ids
 from pytest_eng5.checks.views import is_of_run
@@ -18,6 +19,7 @@ from pytest_eng5.evidence import CapturedEvent, Finding, RunEvidence, read_promp
 
 __all__ = ["check_hashes"]
 
+_T = TypeVar("_T")
 _FIELD = "/data/request_metadata/prompt_sha256"
 
 
@@ -36,15 +38,23 @@ def check_hashes(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> I
         if event.comparison.request_id not in wrong and (found := _pair_and_hash(evidence, event))
         for pair, digest in [found]
     ]
-    by_hash: dict[str, list[tuple[CapturedEvent, tuple[str, ...]]]] = {}
-    by_prompt: dict[tuple[object, ...], list[tuple[CapturedEvent, str]]] = {}
-    for event, pair, digest in usable:
-        by_hash.setdefault(digest, []).append((event, pair))
-        by_prompt.setdefault((*pair, *_hashing(event)), []).append((event, digest))
-    for same_hash in by_hash.values():
+    for same_hash in _repeated((digest, (event, pair)) for event, pair, digest in usable):
         yield from _collisions(same_hash)
-    for same_prompt in by_prompt.values():
+    prompts = (((*pair, *_hashing(event)), (event, digest)) for event, pair, digest in usable)
+    for same_prompt in _repeated(prompts):
         yield from _mismatches(same_prompt)
+
+
+def _repeated(items: Iterable[tuple[Hashable, _T]]) -> list[list[_T]]:
+    """What has the same key as something else, by key; nearly always there is no such thing."""
+    first: dict[Hashable, _T] = {}
+    groups: dict[Hashable, list[_T]] = {}
+    for key, item in items:
+        if key not in first:
+            first[key] = item
+        else:
+            groups.setdefault(key, [first[key]]).append(item)
+    return list(groups.values())
 
 
 def check_prompts(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> Iterator[Finding]:
