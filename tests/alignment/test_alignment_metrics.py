@@ -262,12 +262,14 @@ class TestTheRoom:
 
 
 class TestSpeed:
+    """In processor time, which other work on the machine does not change."""
+
     @pytest.mark.parametrize(("resamples", "limit"), [(1000, 1.0), (10_000, 8.0)])
     def test_twelve_anchors(self, make, resamples: int, limit: float) -> None:
         data = make(ROLE_MODELS, upsets(12, 0, 0.1))
-        begin = time.perf_counter()
+        begin = time.process_time()
         alignment_metrics(data, bootstrap=resamples)
-        took = time.perf_counter() - begin
+        took = time.process_time() - begin
         print(f"12 anchors, 66 comparisons, {resamples} resamples: {took:.2f} s")
         assert took < limit
 
@@ -275,9 +277,9 @@ class TestSpeed:
         """60 anchors, 1770 comparisons, 200 resamples."""
         grades = sorted(np.random.default_rng(0).choice(["A", "B", "C", "D", "E", "F"], 60).tolist())
         data = make(grades, upsets(60, 0, 0.2))
-        begin = time.perf_counter()
+        begin = time.process_time()
         metrics = alignment_metrics(data, bootstrap=200)
-        took = time.perf_counter() - begin
+        took = time.process_time() - begin
         print(f"60 anchors, 1770 comparisons, 200 resamples: {took:.2f} s")
         assert metrics.values["kendall_tau"].value > 0.5
         assert took < 5
