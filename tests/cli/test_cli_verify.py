@@ -17,7 +17,7 @@ from pytest_eng5.evidence import checksum_of, json_bytes, write_manifest
 
 Change = Callable[[Path], None]
 ARTEFACT = "assessment_run.dry-run.json"
-FILES = (ARTEFACT, "findings.json", "plan.json", "schemas/assessment_run.schema.json")
+FILES = (ARTEFACT, "findings.json", "log.jsonl", "plan.json", "schemas/assessment_run.schema.json")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ class TestAsWritten:
         said = eng5("verify", run)
         assert (said.code, said.err) == (0, "")
         assert (
-            said.out == f"{run}:\n  4 files are as they were written, {ARTEFACT} with checksum and schema\n"
+            said.out == f"{run}:\n  5 files are as they were written, {ARTEFACT} with checksum and schema\n"
         )
 
     @pytest.mark.parametrize("levels", [0, 1, 2])
@@ -143,7 +143,7 @@ class TestChanged:
         one_byte(other / "plan.json")
         said = eng5("verify", session)
         assert said.code == 1
-        assert f"{run}:\n  4 files are as they were written" in said.out
+        assert f"{run}:\n  5 files are as they were written" in said.out
         assert f"{other}:\n  changed   plan.json: " in said.out
 
 

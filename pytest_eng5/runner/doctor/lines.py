@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -118,13 +119,17 @@ async def in_thread(work: Callable[[], _T]) -> _T:
         if not done.done():
             setter(value)
 
+    def tell(setter: Callable[[Any], None], value: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
+            loop.call_soon_threadsafe(settle, setter, value)
+
     def run() -> None:
         try:
             found = work()
         except BaseException as error:
-            loop.call_soon_threadsafe(settle, done.set_exception, error)
+            tell(done.set_exception, error)
         else:
-            loop.call_soon_threadsafe(settle, done.set_result, found)
+            tell(done.set_result, found)
 
     threading.Thread(target=run, name="eng5-doctor", daemon=True).start()
     return await done
