@@ -26,7 +26,7 @@ pipeline = typer.Typer(no_args_is_help=True, help="The reference pipeline.")
 app.add_typer(kafka, name="kafka")
 app.add_typer(pipeline, name="pipeline")
 
-EXECUTE = "Of mode execute, which is not supported yet."
+EXECUTE = "Of mode execute:"
 KafkaHome = Annotated[
     Path | None,
     typer.Option(envvar="KAFKA_HOME", help="An unpacked Apache Kafka to use instead of fetched jars."),
@@ -89,7 +89,7 @@ def _flag(help_: str, *names: str, **more: Any) -> Any:
 @app.command(name="run")
 def run_mode(
     context: typer.Context,
-    mode: Annotated[str | None, _flag("plan, dry-run or anchor-align-test; else the scenario's own.")] = None,
+    mode: Annotated[str | None, _flag("plan, dry-run, execute, anchor-align-test.")] = None,
     scenario: Annotated[Path | None, _flag("A scenario file, instead of flags alone.")] = None,
     variant: Annotated[str | None, _flag("One variant of it; default all.")] = None,
     inputs: Annotated[Path | None, _flag("Folder with anchors/ and students/.")] = None,
@@ -102,7 +102,9 @@ def run_mode(
     system_prompt: Annotated[Path | None, _flag("System prompt of the judge.")] = None,
     rubric: Annotated[Path | None, _flag("Rubric of the judge.")] = None,
     max_comparisons: Annotated[int | None, _flag("Default: every pair once.", min=2)] = None,
-    await_completion: Annotated[bool, _flag("Anchor-align-test always waits.", "--await-completion")] = False,
+    await_completion: Annotated[
+        bool, _flag("In mode execute; others always do.", "--await-completion")
+    ] = False,
     completion_timeout: Annotated[float | None, _flag("Seconds for a whole run.", min=1)] = None,
     llm_provider: Annotated[
         str | None, _flag("mock (default), anthropic, openai, google, openrouter.")
@@ -135,13 +137,17 @@ def run_mode(
     live: Annotated[bool, _flag("Allow what can cost money.", "--live", envvar="ENG5_LIVE")] = False,
     budget_usd: Annotated[float | None, _flag("Ceiling for all runs.", min=0)] = None,
     verbose: Annotated[bool, _flag("Tell what passed, too.", "--verbose")] = False,
-    assignment_id: Annotated[UUID | None, _flag(EXECUTE)] = None,
-    course_id: Annotated[UUID | None, _flag(EXECUTE)] = None,
-    expected_grade_scale: Annotated[str | None, _flag(EXECUTE)] = None,
-    force_reupload: Annotated[bool, _flag(EXECUTE, "--force-reupload")] = False,
-    cj_system_prompt: Annotated[bool | None, _flag(EXECUTE)] = None,
-    llm_batching_mode: Annotated[str | None, _flag(EXECUTE)] = None,
-    auto_extract_eng5_db: Annotated[bool, _flag(EXECUTE, "--auto-extract-eng5-db")] = False,
+    assignment_id: Annotated[UUID | None, _flag(f"{EXECUTE} without it nobody is graded.")] = None,
+    course_id: Annotated[UUID | None, _flag(f"{EXECUTE} goes with an assignment.")] = None,
+    expected_grade_scale: Annotated[str | None, _flag(f"{EXECUTE} what the assignment must have.")] = None,
+    force_reupload: Annotated[
+        bool, _flag(f"{EXECUTE} upload even what is remembered.", "--force-reupload")
+    ] = False,
+    cj_system_prompt: Annotated[bool | None, _flag(f"{EXECUTE} send the scenario's (default).")] = None,
+    llm_batching_mode: Annotated[str | None, _flag(f"{EXECUTE} hint for the CJ service.")] = None,
+    auto_extract_eng5_db: Annotated[
+        bool, _flag(f"{EXECUTE} refused, there is no database.", "--auto-extract-eng5-db")
+    ] = False,
 ) -> None:
     """Perform the runs of a scenario, or of a folder of essays, in one mode.
 
@@ -169,7 +175,7 @@ def run_mode(
     reports.write_session(session, outcomes)
     for line in reports.session_text(session, outcomes, verbose=verbose):
         typer.echo(_in_flags(line))
-    raise typer.Exit(reports.Outcome.worst(outcome.verdict for outcome in outcomes).exit_code)
+    raise typer.Exit(reports.exit_status(outcomes))
 
 
 @app.command()

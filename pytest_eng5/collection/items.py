@@ -170,10 +170,13 @@ def properties_of(item: ScenarioItem, outcome: VariantOutcome | None) -> Iterato
         return
     yield "run_dirs", ",".join(_shown(run.root, item.config.rootpath) for run in outcome.runs)
     yield "verdict", outcome.verdict.value
-    if outcome.essay_counts is not None and not outcome.judging:
+    if outcome.essay_counts is not None and (item.variant.mode == "execute" or not outcome.judging):
         yield from zip(("anchors", "students"), outcome.essay_counts, strict=True)
     if plan is None:
         return
+    if plan.mode == "execute":
+        yield "assignment_id", plan.assignment_id or "none"
+        yield "grade_scale", plan.grade_scale or "none"
     yield "batch_uuid", ",".join(outcome.batch_uuids)
     yield "system_prompt_sha256", plan.system_prompt.checksum if plan.system_prompt else "default"
     yield "rubric_sha256", plan.rubric.checksum if plan.rubric else "default"

@@ -9,7 +9,7 @@ from pytest_eng5.checks import summarise
 from pytest_eng5.collection.items import CHECKS, EXPECT, RUN, CheckFailed, ScenarioItem
 from pytest_eng5.collection.stash import SHOWN
 from pytest_eng5.evidence import Finding, RunFolder
-from pytest_eng5.reports import VariantOutcome, inventory_text
+from pytest_eng5.reports import VariantOutcome, grade_lines, inventory_text
 
 if TYPE_CHECKING:
     from pytest_eng5.gates import Verdict
@@ -28,6 +28,7 @@ def judge_item(item: ScenarioItem, outcome: VariantOutcome, pipeline_failure: st
     if item.kind == RUN and not outcome.judging:
         _judge_quiet_run(item, outcome)
     elif item.kind == RUN:
+        _show_grades(item, outcome)
         _judge_run(outcome, pipeline_failure)
     elif item.kind in CHECKS:
         _judge_check(item, outcome)
@@ -45,6 +46,13 @@ def _judge_run(outcome: VariantOutcome, pipeline_failure: str | None) -> None:
             f"FAIL run: no comparison succeeded, {outcome.ledger.planned} were planned\n"
             "  fix: the items completeness and events say what came instead; see also the pipeline's log"
         )
+
+
+def _show_grades(item: ScenarioItem, outcome: VariantOutcome) -> None:
+    if outcome.mode == "execute":
+        whole = [run for run in outcome.runs if run.obstacle is None]
+        lines = [line for run in whole for line in grade_lines(run.root)]
+        _show(item, "eng5 grades", "\n".join(lines))
 
 
 def _judge_quiet_run(item: ScenarioItem, outcome: VariantOutcome) -> None:

@@ -40,11 +40,16 @@ class EndReason(StrEnum):
         return self in (EndReason.NOT_AWAITED, EndReason.NOT_PUBLISHED)
 
     @property
+    def is_refusal(self) -> bool:
+        """Whether nothing was published, for a reason that only the user can put right."""
+        return self in (EndReason.INPUT_ERROR, EndReason.REFUSED)
+
+    @property
     def exit_code(self) -> int:
         """The command line's: 0, 1 for a failed batch, 2 for what the user can put right, else 4."""
         if self is EndReason.PIPELINE_FAILED:
             return 1
-        if self in (EndReason.INPUT_ERROR, EndReason.REFUSED):
+        if self.is_refusal:
             return 2
         return 4 if self.is_infrastructure else 0
 

@@ -10,9 +10,10 @@ from pytest_eng5.reports.alignment_report import alignment_markdown, write_align
 from pytest_eng5.reports.artefact import build_artefact
 from pytest_eng5.reports.evaluate import evaluate_variant
 from pytest_eng5.reports.finalise import finalise_run
+from pytest_eng5.reports.grades import grade_lines
 from pytest_eng5.reports.inventory import inventory_text
 from pytest_eng5.reports.junit import JUnitCase, junit_xml
-from pytest_eng5.reports.outcome import Outcome, RunOutcome, VariantOutcome
+from pytest_eng5.reports.outcome import Outcome, RunOutcome, VariantOutcome, exit_status
 from pytest_eng5.reports.population import population
 from pytest_eng5.reports.scores import score_run
 from pytest_eng5.reports.session import session_text, write_session
@@ -28,7 +29,9 @@ __all__ = [
     "alignment_markdown",
     "build_artefact",
     "evaluate_variant",
+    "exit_status",
     "finalise_run",
+    "grade_lines",
     "inventory_text",
     "junit_xml",
     "population",

@@ -11,7 +11,7 @@ __all__ = ["CRASHED", "checked", "crash"]
 
 CRASHED = "CHECK-CRASHED"
 QUIET_CHECKS = ("schema", "manifest")
-"""What can be looked at where nothing was captured, because that was asked for."""
+"""What can be looked at where nothing was to be captured."""
 
 
 def crash(check: str, doing: str, error: Exception) -> Finding:
@@ -35,11 +35,12 @@ def crash(check: str, doing: str, error: Exception) -> Finding:
 def checked(evidence: RunEvidence, *, without: Iterable[str] = ()) -> tuple[Finding, ...]:
     """Findings of every check of the run's mode, except those named in ``without``.
 
-    Of a run that was not waited for, as was asked for, only its own files are looked at.
+    Of a run that was refused, or that was not to be waited for, only its own files are looked at.
     """
     findings: list[Finding] = []
-    quiet = evidence.ending is not None and evidence.ending.reason.is_quiet
-    for name in QUIET_CHECKS if quiet else checks_for(evidence.plan.mode):
+    reason = evidence.ending.reason if evidence.ending else None
+    nothing = reason is not None and (reason.is_quiet or reason.is_refusal)
+    for name in QUIET_CHECKS if nothing else checks_for(evidence.plan.mode):
         if name in without:
             continue
         try:

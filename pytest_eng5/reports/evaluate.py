@@ -61,7 +61,11 @@ def evaluate_variant(
     problem = found if isinstance(found, str) else None
     if not evidence:
         problem = "no run can be read"
-    verdicts = () if quiet else tuple(_judge(threshold, figures, problem) for threshold in thresholds)
+    refused = bool(evidence) and all(map(_refused, evidence))
+    if refused:
+        problem = None  # how the runs ended says it
+    judged = () if quiet or refused else thresholds
+    verdicts = tuple(_judge(threshold, figures, problem) for threshold in judged)
     verdict, reasons = decide(runs, verdicts, expected_codes, problem if judging else None)
     if (quiet or mode in QUIET_MODES) and verdict is Outcome.PASS:
         verdict = Outcome.DONE
@@ -78,6 +82,11 @@ def evaluate_variant(
         not_computed=problem,
         expected_codes=expected_codes,
     )
+
+
+def _refused(evidence: RunEvidence) -> bool:
+    ending = evidence.ending
+    return ending is not None and ending.reason.is_refusal and not evidence.comparisons
 
 
 def _has_anchors(evidence: Sequence[RunEvidence]) -> bool:

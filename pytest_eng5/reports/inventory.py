@@ -103,7 +103,7 @@ def _judging(snapshot: InventorySnapshot) -> Iterator[str]:
 
 def _value(value: object) -> str:
     if isinstance(value, dict):
-        return "(" + ", ".join(f"{key} {item:g}" for key, item in value.items()) + ")"
+        return "(" + ", ".join(f"{key} {_value(item)}" for key, item in value.items()) + ")"
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +15,7 @@ from pytest_eng5.evidence import Finding, InventorySnapshot, RunEnding, RunPlan
 from pytest_eng5.gates import METRICS, Verdict
 from pytest_eng5.gates.vacuity import vacuous
 
-__all__ = ["NOTHING", "Outcome", "RunOutcome", "VariantOutcome"]
+__all__ = ["NOTHING", "Outcome", "RunOutcome", "VariantOutcome", "exit_status"]
 
 
 class Outcome(StrEnum):
@@ -38,6 +38,17 @@ class Outcome(StrEnum):
         """The command line's exit code: 0 pass, 1 fail, 3 undecided, 4 infrastructure."""
         codes = {Outcome.FAIL: 1, Outcome.UNDECIDED: 3, Outcome.ERROR: 4}
         return codes.get(self, 0)
+
+
+def exit_status(outcomes: Sequence[VariantOutcome]) -> int:
+    """The command line's exit code for all variants: that of the worst.
+
+    An error is the user's to put right (2) if no run came to grief in another way.
+    """
+    code = Outcome.worst(outcome.verdict for outcome in outcomes).exit_code
+    endings = [run.ending for outcome in outcomes for run in outcome.runs]
+    troubles = {ending.reason.exit_code if ending else 4 for ending in endings} & {2, 4}
+    return 2 if code == Outcome.ERROR.exit_code and troubles == {2} else code
 
 
 NOTHING = Ledger(planned=0, succeeded=0, failed=0, unreadable=0, missing=0, unexpected=0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pytest_eng5.evidence import RunFolder, VariantFolder
 from pytest_eng5.reports.alignment_report import write_alignment_report
+from pytest_eng5.reports.grades import grade_lines
 from pytest_eng5.reports.inventory import inventory_text
 from pytest_eng5.reports.outcome import VariantOutcome
 from pytest_eng5.reports.summary import write_summary
@@ -42,8 +43,16 @@ def session_text(session: Path, outcomes: Sequence[VariantOutcome], *, verbose: 
             lines += [*inventory_text(outcome.snapshot), ""]
         elif outcome.mode == "dry-run":
             lines += [*_stub(outcome), ""]
+        elif not outcome.judging:
+            lines += [*_left_alone(outcome), ""]
     judged = [outcome for outcome in outcomes if outcome.judging]
     lines += terminal_table(judged)
+    for outcome in judged:
+        for run in outcome.runs if outcome.mode == "execute" else ():
+            if run.obstacle is not None:
+                continue
+            told = grade_lines(run.root, every=verbose)
+            lines += [f"{outcome.variant} run-{run.repeat}: {line}" for line in told]
     for outcome in outcomes:
         if outcome.snapshot is None:
             lines += _why(outcome, verbose)
@@ -57,6 +66,14 @@ def _stub(outcome: VariantOutcome) -> Iterator[str]:
     yield f"  stub of the artefact: {folder.artefact(outcome.mode)}"
     yield f"  its schema: {folder.schema}"
     yield f"  anchors: {anchors}, students: {students}"
+
+
+def _left_alone(outcome: VariantOutcome) -> Iterator[str]:
+    """What became of runs whose end was not waited for."""
+    for run in outcome.runs:
+        if run.ending is not None:
+            yield f"{outcome.scenario} / {outcome.variant}: {run.ending.detail}; nothing was judged"
+            yield f"  batch {run.batch_uuid}, request and plan: {run.root}"
 
 
 def _why(outcome: VariantOutcome, verbose: bool) -> Iterator[str]:

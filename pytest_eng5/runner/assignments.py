@@ -22,7 +22,7 @@ from pytest_eng5.runner.errors import AssignmentRefused
 from pytest_eng5.runner.inventory import Essay, Inventory
 from pytest_eng5.runner.settings import Environment
 from pytest_eng5.scenario import Variant
-from pytest_eng5.services import AdminAuth, AdminClient, ContentClient
+from pytest_eng5.services import AdminAuth, AdminClient, ContentClient, NotFound
 
 __all__ = ["CANONICAL", "Assignment", "admin_client", "examine_assignment", "require_address"]
 
@@ -85,7 +85,7 @@ async def examine_assignment(
         ServiceError, TokenError: The service knows no such assignment, lets nobody in, or fails.
     """
     admin = admin_client(http, environment, correlation_id)
-    record = await admin.instructions(assignment_id)
+    record = await _record(admin, environment, assignment_id)
     _refuse_other_scale(record, variant)
     _refuse_rubric(record, variant)
     storage_id = _prompt_storage_id(record, assignment_id)
@@ -107,6 +107,18 @@ async def examine_assignment(
     )
     labels = [anchor.anchor_label for anchor in anchors]
     return Assignment(context, dict(zip(labels, texts, strict=True)))
+
+
+async def _record(admin: AdminClient, environment: Environment, assignment_id: str) -> AssessmentInstructions:
+    try:
+        return await admin.instructions(assignment_id)
+    except NotFound as error:
+        raise AssignmentRefused(
+            f"the CJ service knows no assignment {assignment_id}",
+            where=environment.cj_url,
+            fix="check the assignment id, or create its instructions (POST /admin/v1/assessment-instructions)"
+            f" and then {REGISTER} {assignment_id} --anchor-dir FOLDER",
+        ) from error
 
 
 def _refuse_other_scale(record: AssessmentInstructions, variant: Variant) -> None:

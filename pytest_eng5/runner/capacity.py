@@ -49,8 +49,7 @@ def essay_shortages(mode: str, capacity: Capacity) -> tuple[Shortage, ...]:
     """Return what a mode has too few essays of; nothing if it can run.
 
     ``plan`` takes any folder with an essay; ``dry-run`` writes an artefact, whose schema wants an anchor and
-    a student; ``execute`` needs an anchor and two students, because the CJ service compares nothing for a
-    single one (contract 7.8); ``anchor-align-test`` needs two anchors only.
+    a student; ``execute`` needs a student and an anchor; ``anchor-align-test`` needs two anchors only.
 
     Raises:
         ValueError: There is no such mode.
@@ -72,9 +71,6 @@ def _essay_shortages(mode: str, capacity: Capacity) -> Iterator[Shortage]:
         return
     if not capacity.students:
         yield Shortage("the inputs folder holds no students' essays", _STUDENTS)
-    elif capacity.students < 2 and mode == "execute":
-        what = "the inputs folder holds one student's essay; the CJ service compares two or more"
-        yield Shortage(what, _STUDENTS)
     if not capacity.anchors and mode == "execute":
         yield Shortage("the assignment has no anchors in the CJ service", REGISTER)
     elif not capacity.anchors:

@@ -23,6 +23,10 @@ __all__ = ["MODES", "Prepared", "prepare"]
 
 MODES = ("plan", "dry-run", "execute", "anchor-align-test")
 _COMMAND_LINE = "command_line"
+_IN_VAIN = (
+    "the pipeline of this command ends with it, so that nothing will come of what is published\n"
+    "  fix: wait for it with --await-completion, or publish on a broker of your own with --kafka-bootstrap"
+)
 
 _EXECUTE_ONLY = (
     *("assignment_id", "course_id", "expected_grade_scale", "force_reupload", "cj_system_prompt"),
@@ -82,6 +86,9 @@ class Prepared:
             for spec, inventory in self.runs
             for short in _short_of_comparisons(spec.variant, inventory)
         ]
+        left_alone = self.mode == "execute" and not (self.flags.await_completion or self.flags.no_kafka)
+        if left_alone and self.flags.pipeline_kind == "embedded":
+            said.append(_IN_VAIN)
         return tuple(dict.fromkeys(said))
 
     @property
@@ -224,7 +231,8 @@ def _runs(flags: RunFlags, variant: Variant, mode: str) -> Iterator[tuple[RunSpe
     if mode != "plan":
         require_essays(mode, inventory)
     if mode not in OFFLINE_MODES:
-        require_inputs(changed, inventory, changed.assignment_id, _place(flags))
+        service = _service(flags) if mode == "execute" else CJService(None)
+        require_inputs(changed, inventory, changed.assignment_id, service)
         refuse_unreachable(changed, inventory)
     refused = [short for short in _short_of_comparisons(changed, inventory) if short.refused]
     if mode == "anchor-align-test" and refused:
@@ -234,7 +242,7 @@ def _runs(flags: RunFlags, variant: Variant, mode: str) -> Iterator[tuple[RunSpe
         yield RunSpec(changed, repeat, planned_mode=planned), inventory
 
 
-def _place(flags: RunFlags) -> CJService:
+def _service(flags: RunFlags) -> CJService:
     """Whose CJ service the runs ask: that of a pipeline of our own, unless another one is named."""
     if flags.no_kafka:
         return CJService(flags.cj_service_url)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -60,38 +58,17 @@ class _Progress:
         )
 
 
-@contextmanager
-def _bound_to(settings: RunnerSettings, assignment_id: str | None) -> Iterator[None]:
-    """Settings with another assignment, or none, while something is composed."""
-    before, settings.assignment_id = settings.assignment_id, assignment_id
-    try:
-        yield
-    finally:
-        settings.assignment_id = before
-
-
 async def perform_run(
-    resources: Resources,
-    settings: RunnerSettings,
-    inventory: Inventory,
-    paths: RunnerPaths,
-    assignment_id: str | None = None,
+    resources: Resources, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths
 ) -> tuple[RunEnding, float]:
     """Perform one run and leave its folder complete; returns the ending and its cost in USD as reported.
 
-    Never raises for what happens to the run: the ending says it. Cancelling ends the run as interrupted,
-    with the folder finished just the same.
-
-    Args:
-        resources: Connections.
-        settings: Of the run.
-        inventory: What goes into it.
-        paths: Where it writes.
-        assignment_id: What its request is bound to; ``None`` for the GUEST flow, whatever the settings say.
+    Its request is bound to the assignment of the settings; without one it is a GUEST's. Never raises for what
+    happens to the run: the ending says it. Cancelling ends the run as interrupted, with the folder finished
+    just the same.
     """
     progress = _Progress(utc_now())
-    with _bound_to(settings, assignment_id):
-        plan = await asyncio.to_thread(compose_plan, settings, inventory)
+    plan = await asyncio.to_thread(compose_plan, settings, inventory)
     await asyncio.to_thread(write_plan, paths.run.plan, plan)
     try:
         end = await _publish_and_capture(resources, settings, inventory, paths, plan, progress)
@@ -136,8 +113,7 @@ async def _publish_and_capture(
     storage, prompt_id = await _upload(resources.http, settings, paths, plan, inventory)
     if variant.judge.provider == "mock":
         await _register_simulation(resources.http, environment, plan, variant, assignment)
-    with _bound_to(settings, plan.assignment_id):
-        request = compose_request(plan, settings, storage, prompt_id).to_wire()
+    request = compose_request(plan, settings, storage, prompt_id).to_wire()
     await asyncio.to_thread(write_atomic, paths.run.request, request)
     if not settings.publish:
         return End(EndReason.NOT_PUBLISHED, "the request was composed and not published, as was asked for")

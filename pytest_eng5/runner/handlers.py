@@ -146,7 +146,7 @@ class ExecuteHandler(_ComparingHandler):
         self, resources: Resources, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths
     ) -> tuple[RunEnding, float]:
         """Look at the assignment, upload the students' essays, publish, and wait unless told not to."""
-        return await perform_run(resources, settings, inventory, paths, settings.assignment_id)
+        return await perform_run(resources, settings, inventory, paths)
 
 
 class AnchorAlignHandler(_ComparingHandler):
@@ -158,8 +158,12 @@ class AnchorAlignHandler(_ComparingHandler):
     async def perform(
         self, resources: Resources, settings: RunnerSettings, inventory: Inventory, paths: RunnerPaths
     ) -> tuple[RunEnding, float]:
-        """Compare all anchors, whatever assignment the settings name."""
-        return await perform_run(resources, settings, inventory, paths)
+        """Compare all anchors; ``assignment_id`` is ``None`` only while the run is performed."""
+        assignment_id, settings.assignment_id = settings.assignment_id, None
+        try:
+            return await perform_run(resources, settings, inventory, paths)
+        finally:
+            settings.assignment_id = assignment_id
 
 
 HANDLER_MAP: dict[str, type[ModeHandlerProtocol]] = {

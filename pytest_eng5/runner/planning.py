@@ -153,8 +153,9 @@ def _mode(mode: str, variant: Variant, capacity: Capacity, inventory: Inventory)
 def _judge(resolved: dict[str, Any]) -> dict[str, Any]:
     """The judge's settings that are set; the simulated judge's only where it judges."""
     judge = {key: value for key, value in resolved["judge"].items() if value is not None}
-    if judge.get("provider") != "mock":
-        judge.pop("mock", None)
+    mock = judge.pop("mock")
+    if judge.get("provider") == "mock":
+        judge["mock"] = {key: value for key, value in mock.items() if value is not None}
     return judge
 
 

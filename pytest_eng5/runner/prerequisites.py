@@ -73,8 +73,8 @@ def require_inputs(
         service: Whom mode ``execute`` asks.
 
     Raises:
-        InputError: Too few essays; in mode ``execute`` no instructions; no prompt where the request has to
-            carry it; nothing to provide an assignment with on a pipeline of ours.
+        InputError: Too few essays; in mode ``execute`` a single student, no instructions, no prompt where
+            the request has to carry it, nothing to provide an assignment with on a pipeline of ours.
         AssignmentRefused: Mode ``execute`` is bound to an assignment, and the CJ service has no address.
     """
     require_essays(variant.mode, inventory)
@@ -93,6 +93,9 @@ def require_inputs(
 
 def _missing_texts(inventory: Inventory, assignment_id: str | None) -> Iterator[Problem]:
     place = Location(inventory.root)
+    if len(inventory.students) == 1:  # contract 7.8
+        message = "there is one student's essay, and the CJ service compares nothing for a single one"
+        yield Problem(place, message, "put at least two students' essays into students/")
     if inventory.instructions is None:
         yield Problem(place, "there are no instructions", "write them into instructions.md")
     if inventory.prompt is None and assignment_id is None:

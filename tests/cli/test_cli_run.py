@@ -121,7 +121,7 @@ class TestDryRun:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--mode", "execute"), "mode execute is not supported yet"),
+        (("--mode", "execute"), "compares nothing for a single one"),
         (("--mode", "guess"), "unknown value 'guess'"),
         (("--max-comparisons", "1"), "--max-comparisons"),
         (("--llm-temperature", "3"), "--llm-temperature"),

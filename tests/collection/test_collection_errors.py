@@ -46,9 +46,14 @@ CASES = {
     "unknown metric": (_replace("kendall_tau:", "kendal_tau:"), r"small.eng5.yaml:6:\d+", "kendall_tau"),
     "no YAML": (_replace("timeout: {", "timeout: {{"), r"small.eng5.yaml:\d+:\d+", ""),
     "not supported yet": (
-        _replace("anchor-align-test", "execute"),
-        "small.eng5.yaml:2:7",
+        _replace("mode: anchor-align-test", "compare: {to: a}"),
+        r"small.eng5.yaml:\d+:1",
         "not supported yet",
+    ),
+    "a threshold without anchors": (
+        _replace("anchor-align-test", "execute"),
+        r"small.eng5.yaml:6:\d+",
+        "without an assignment there are no anchors to judge",
     ),
 }
 

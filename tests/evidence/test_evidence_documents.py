@@ -226,7 +226,7 @@ PLACEHOLDERS: dict[str, tuple[str, Any, str]] = {
     "an essay's hash": ("/inputs/anchors/0/checksum", "", "/inputs/anchors/0/checksum"),
     "a status": ("/llm_comparisons/0/status", "unknown", "/llm_comparisons/0/status"),
     "a mode": ("/metadata/runner_mode", "unknown", "/metadata/runner_mode"),
-    "the version 1.0": ("/schema_version", "1.0.0", "/schema_version"),
+    "another version": ("/schema_version", "1.2.0", "/schema_version"),
     "a sequence": ("/llm_comparisons/0/sequence", 0, "/llm_comparisons/0/sequence"),
     "a negative cost": ("/costs/total_usd", -1, "/costs/total_usd"),
     "a negative error": ("/bt_summary/0/standard_error", -0.1, "/bt_summary/0/standard_error"),
@@ -268,7 +268,10 @@ def test_endings_that_reach_no_verdict() -> None:
         "infrastructure",
         "budget",
         "interrupted",
+        "input_error",
+        "refused",
     }
+    assert {reason.value for reason in EndReason if reason.is_quiet} == {"not_awaited", "not_published"}
 
 
 def test_a_run_cut_short_is_partial(artefact: Make) -> None:

@@ -22,7 +22,7 @@ from pytest_eng5.brokers import BrokerOptions, EmbeddedBroker, ensure_topics
 from pytest_eng5.contracts import PIPELINE_EVENTS, topic_names
 from pytest_eng5.evidence import RunEnding
 from pytest_eng5.reports import finalise_run
-from pytest_eng5.runner import Campaign, Environment, ReferencePipeline, RunnerSettings, RunSpec
+from pytest_eng5.runner import Campaign, Environment, Operator, ReferencePipeline, RunnerSettings, RunSpec
 from pytest_eng5.scenario import Scenario, Variant, load_scenario
 
 GRADES = ("A", "B", "C+", "D+", "E+", "F+")
@@ -42,19 +42,25 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]
 
 
 @contextmanager
-def running_pipeline(broker: EmbeddedBroker, log: Path, prefix: str) -> Iterator[ReferencePipeline]:
+def running_pipeline(
+    broker: EmbeddedBroker, log: Path, prefix: str, operator: Operator | None = None
+) -> Iterator[ReferencePipeline]:
     """A reference pipeline on topics of its own."""
     topics = topic_names(PIPELINE_EVENTS, prefix)
     asyncio.run(ensure_topics(broker.connection, topics, partitions=3, may_create=True))
     servers = broker.connection.bootstrap_servers
-    pipeline = ReferencePipeline.start(servers, log, watch_pid=os.getpid(), topic_prefix=prefix)
+    pipeline = ReferencePipeline.start(
+        servers, log, watch_pid=os.getpid(), topic_prefix=prefix, operator=operator
+    )
     try:
         yield pipeline
     finally:
         pipeline.stop()
 
 
-def environment_of(broker: EmbeddedBroker, pipeline: ReferencePipeline, prefix: str) -> Environment:
+def environment_of(
+    broker: EmbeddedBroker, pipeline: ReferencePipeline, prefix: str, operator: Operator | None = None
+) -> Environment:
     urls = pipeline.urls
     return Environment(
         broker.connection.client_arguments(),
@@ -62,20 +68,29 @@ def environment_of(broker: EmbeddedBroker, pipeline: ReferencePipeline, prefix: 
         llm_url=urls.llm_url,
         cj_url=urls.cj_url,
         topic_prefix=prefix,
+        operator=operator,
     )
 
 
 @pytest.fixture(scope="session")
-def pipeline(broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReferencePipeline]:
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    """Who may use the admin API of the shared pipeline."""
+    return Operator.appoint(tmp_path_factory.mktemp("operator"))
+
+
+@pytest.fixture(scope="session")
+def pipeline(
+    broker: EmbeddedBroker, operator: Operator, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ReferencePipeline]:
     """One pipeline for the tests that leave it alive."""
     log = tmp_path_factory.mktemp("pipeline") / "pipeline.log"
-    with running_pipeline(broker, log, "shared.") as running:
+    with running_pipeline(broker, log, "shared.", operator) as running:
         yield running
 
 
 @pytest.fixture
-def environment(broker: EmbeddedBroker, pipeline: ReferencePipeline) -> Environment:
-    return environment_of(broker, pipeline, "shared.")
+def environment(broker: EmbeddedBroker, pipeline: ReferencePipeline, operator: Operator) -> Environment:
+    return environment_of(broker, pipeline, "shared.", operator)
 
 
 @dataclass
@@ -110,7 +125,8 @@ def make_scenario(tmp_path: Path) -> MakeScenario:
         table = ["anchor_id,grade,file_name"]
         for number in range(essays):
             name = f"Anna_Svensson_{number}.txt"
-            (anchors / name).write_text(f"Essay number {number}: å ä ö.\nSecond line.\n", encoding="utf-8")
+            text = f"Essay number {number}: å ä ö.\nSecond line.\n" + "It goes on for a while. " * 4
+            (anchors / name).write_text(text, encoding="utf-8")
             table.append(f"anna-svensson-{number},{GRADES[number]},{name}")
         (folder / "inputs" / "anchors.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
         (folder / "inputs" / "instructions.md").write_text("Write about the sea.", encoding="utf-8")

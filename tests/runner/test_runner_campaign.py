@@ -228,7 +228,7 @@ def test_inputs_that_vanished_end_the_run_not_the_campaign(
     spec = RunSpec(scenario.variants[0])
     (spec.variant.inputs_dir / "anchors" / "Anna_Svensson_0.txt").write_bytes(b"bad \xe9 bytes")
     ending = running.submit(spec).result(30)
-    assert ending.reason is EndReason.INFRASTRUCTURE
+    assert ending.reason is EndReason.INPUT_ERROR
     assert "UTF-8" in ending.detail
     make_scenario("one")
     assert running.submit(RunSpec(spec.variant, 2)).result(60).reason is EndReason.COMPLETED

@@ -94,10 +94,6 @@ class TestModes:
         assert prepare(RunFlags(scenario=path, variant="b")).mode == "anchor-align-test"
         assert prepare(RunFlags(scenario=path, mode="plan")).mode == "plan"
 
-    def test_execute_comes_later(self, file: Callable[..., Path]) -> None:
-        error = refused(scenario=file(), mode="execute", assignment_id=UUID(int=1))
-        assert str(error).startswith("--mode execute: mode execute is not supported yet\n  fix: use plan")
-
 
 EXECUTE_ONLY: dict[str, Any] = {
     "assignment_id": UUID(int=1),

@@ -34,7 +34,6 @@ from pytest_eng5.runner import (
     RunnerSettings,
     RunSpec,
     deadlines_for,
-    exit_code,
     read_inventory,
     read_source,
 )
@@ -183,14 +182,14 @@ def test_the_assignment_is_restored_even_when_the_run_blows_up(
         (EndReason.INFRASTRUCTURE, 4),
         (EndReason.BUDGET, 4),
         (EndReason.INTERRUPTED, 4),
+        (EndReason.INPUT_ERROR, 2),
+        (EndReason.REFUSED, 2),
+        (EndReason.NOT_AWAITED, 0),
+        (EndReason.NOT_PUBLISHED, 0),
     ],
 )
 def test_every_ending_has_an_exit_code(reason: EndReason, code: int) -> None:
-    from pytest_eng5.contracts import utc_now
-    from pytest_eng5.evidence import RunEnding
-
-    ending = RunEnding(reason=reason, detail="", started_at=utc_now(), ended_at=utc_now())
-    assert exit_code(ending) == code
+    assert reason.exit_code == code
 
 
 def test_handlers_are_made_without_arguments() -> None:

@@ -183,16 +183,17 @@ letter, got 'Anchor align'
 that starts with a letter or digit, got 'Base line'
         """,
     ),
-    "a mode of the runner that is to come": (
+    "an assignment without its course": (
         """\
-        scenario: anchors
+        scenario: graded
         mode: execute
         inputs: role_models
+        assignment_id: 0d8f7a54-64f0-4b2f-8d2e-3d6a4c6f9d01
         variants: [{id: baseline}]
         """,
         """\
-        a.eng5.yaml:2:7: mode: execute is not supported yet
-          fix: use mode: anchor-align-test
+        a.eng5.yaml:4:1: an assignment needs the key 'course_id'
+          fix: add 'course_id: ...'
         """,
     ),
     "an empty file list": (

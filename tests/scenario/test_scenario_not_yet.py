@@ -21,8 +21,6 @@ def all_supported(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("line", "column", "message"),
     [
-        ("mode: execute", 7, "mode: execute is not supported yet"),
-        ("mode: 'execute'", 7, "mode: execute is not supported yet"),
         ("faults: [{drop: 1}]", 1, "faults is not supported yet"),
         ("compare: {to: baseline}", 1, "compare is not supported yet"),
         ("thresholds: {a: {min: 1, confidence: 0.95}}", 26, "thresholds.a.confidence is not supported yet"),
@@ -38,9 +36,7 @@ def test_keys_of_later_work_are_refused_where_they_stand(
     assert error.hint
 
 
-@pytest.mark.parametrize(
-    "line", ["mode: execute", "faults: {x: 1}", "thresholds: {a: {min: 1, confidence: 0.5}}"]
-)
+@pytest.mark.parametrize("line", ["faults: {x: 1}", "thresholds: {a: {min: 1, confidence: 0.5}}"])
 def test_they_are_refused_in_a_variant_too(workspace: Any, minimal: str, line: str) -> None:
     error = workspace.error(f"{minimal}    {line}\n")
     assert "not supported yet" in error.message
@@ -48,7 +44,7 @@ def test_they_are_refused_in_a_variant_too(workspace: Any, minimal: str, line: s
 
 
 def test_they_are_reported_once_however_many_variants_inherit_them(workspace: Any, minimal: str) -> None:
-    error = workspace.error(f"{minimal}  - id: b\n  - id: c\nmode: execute\n")
+    error = workspace.error(f"{minimal}  - id: b\n  - id: c\nfaults: [1]\n")
     assert len(error.problems) == 1
 
 
@@ -58,9 +54,7 @@ def test_a_null_is_not_a_use(workspace: Any, minimal: str) -> None:
 
 
 def test_what_an_override_takes_back_is_not_a_use(workspace: Any, minimal: str) -> None:
-    scenario = workspace.load(
-        f"{minimal}mode: execute\nfaults: [1]\n", "mode=anchor-align-test", "faults=null"
-    )
+    scenario = workspace.load(f"{minimal}mode: plan\nfaults: [1]\n", "mode=anchor-align-test", "faults=null")
     assert scenario.mode == scenario.variants[0].mode == "anchor-align-test"
 
 
@@ -76,14 +70,10 @@ def test_supported_keys_are_not_in_the_table() -> None:
 @pytest.mark.usefixtures("all_supported")
 def test_deleting_the_rows_is_enough(workspace: Any, minimal: str) -> None:
     text = (
-        f"{minimal}mode: execute\nassignment_id: {UUID}\ncourse_id: {UUID}\n"
-        "expected_grade_scale: eng5_np_legacy_9_step\nfaults: [{drop: {topic: x}}]\ncompare: {to: only}\n"
+        f"{minimal}faults: [{{drop: {{topic: x}}}}]\ncompare: {{to: only}}\n"
         "thresholds: {kendall_tau: {min: 0.5, confidence: 0.95, undecided: xfail}}\n"
     )
     variant = workspace.load(text).variants[0]
-    assert variant.mode == "execute"
-    assert (variant.assignment_id, variant.course_id) == (UUID, UUID)
-    assert variant.expected_grade_scale == "eng5_np_legacy_9_step"
     threshold = variant.thresholds[0]
     assert (threshold.confidence, threshold.undecided) == (0.95, "xfail")
     assert threshold.to_dict() == {"min": 0.5, "confidence": 0.95, "undecided": "xfail"}
@@ -94,16 +84,6 @@ def test_deleting_the_rows_is_enough(workspace: Any, minimal: str) -> None:
 def test_a_confidence_is_a_share(workspace: Any, minimal: str, value: str) -> None:
     error = workspace.error(f"{minimal}thresholds: {{a: {{min: 1, confidence: {value}}}}}\n")
     assert error.message.startswith("thresholds.a.confidence: expected a number above 0 and below 1, got ")
-
-
-@pytest.mark.usefixtures("all_supported")
-def test_execute_needs_its_assignment_and_course(workspace: Any, minimal: str) -> None:
-    error = workspace.error(f"mode: execute\n{minimal}")
-    assert [p.message for p in error.problems] == [
-        "mode execute needs the key 'assignment_id'",
-        "mode execute needs the key 'course_id'",
-    ]
-    assert (error.line, error.column) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ def test_the_room_offers_these_names() -> None:
         "load_scenario",
         "read_anchors",
         "read_essay",
+        "read_student_grades",
+        "has_anchors",
         "read_students",
         "scenario_json_schema",
     }
@@ -220,8 +222,14 @@ def test_rules_of_modes() -> None:
     keys = "assignment_id: a\ncourse_id: b\nexpected_grade_scale: c\n"
     assert messages(f"inputs: x\n{keys}", "execute") == []
     assert len(messages(f"inputs: x\n{keys}", "plan")) == 3
-    assert len(messages("inputs: x\n", "execute")) == 2
-    assert messages("inputs: x\nassignment_id: a\n", "execute") == ["mode execute needs the key 'course_id'"]
+    assert messages("inputs: x\n", "execute") == []
+    assert messages("inputs: x\nassignment_id: a\n", "execute") == ["an assignment needs the key 'course_id'"]
+    assert messages("inputs: x\nexpected_grade_scale: c\n", "execute") == [
+        "'expected_grade_scale' is that of an assignment, and there is none"
+    ]
+    assert messages("inputs: x\nthresholds: {a: {min: 1}, b: null}\n", "execute") == [
+        "without an assignment there are no anchors to judge 'a' by"
+    ]
 
 
 @pytest.mark.parametrize("row", NOT_YET, ids=lambda row: f"{row.path}={row.value}")
