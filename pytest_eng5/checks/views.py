@@ -36,14 +36,13 @@ def in_order(events: Iterable[CapturedEvent]) -> list[CapturedEvent]:
 
 def distinct(evidence: RunEvidence) -> list[CapturedEvent]:
     """The earliest callback of every request id, in order: redeliveries count once (contract 1.4)."""
-    first: dict[str, CapturedEvent] = {}
-    for event in evidence.ordered_comparisons:
-        first.setdefault(event.comparison.request_id, event)
-    return list(first.values())
+    return list(evidence.earliest_comparisons)
 
 
 def deliveries(evidence: RunEvidence) -> list[list[CapturedEvent]]:
     """All callbacks of every request id, in order."""
+    if len(evidence.earliest_comparisons) == len(evidence.comparisons):
+        return [[event] for event in evidence.earliest_comparisons]
     groups: dict[str, list[CapturedEvent]] = {}
     for event in evidence.ordered_comparisons:
         groups.setdefault(event.comparison.request_id, []).append(event)

@@ -167,6 +167,14 @@ class RunEvidence:
         return tuple(sorted(self.comparisons, key=CapturedEvent.place))
 
     @cached_property
+    def earliest_comparisons(self) -> tuple[CapturedEvent, ...]:
+        """The earliest callback of every request id, in order."""
+        first: dict[str, CapturedEvent] = {}
+        for event in self.ordered_comparisons:
+            first.setdefault(event.comparison.request_id, event)
+        return tuple(first.values())
+
+    @cached_property
     def distinct_comparisons(self) -> tuple[CapturedEvent, ...]:
         """The first callback of every request id: redeliveries count once (contract 1.4)."""
         first: dict[str, CapturedEvent] = {}

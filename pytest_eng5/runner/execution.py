@@ -96,7 +96,7 @@ async def perform_run(
         if not end.reason.is_infrastructure:
             await _keep_prompts(resources.http, settings.environment, paths)
     if progress.faults is not None:
-        await asyncio.to_thread(write_faults, paths.run.faults, await progress.faults.count())
+        await _count_faults(progress.faults, paths)
     ending = progress.ending(end)
     cost_usd = progress.channel.account.cost_usd if progress.channel else 0.0
     tell_ending(log, ending, progress.channel, cost_usd)
@@ -113,6 +113,15 @@ async def _keep_prompts(http: httpx.AsyncClient, environment: Environment, paths
         await keep_prompts(http, environment.content_url, paths.run)
     except (Eng5Error, OSError, asyncio.CancelledError) as error:
         _log.warning("prompts not kept: %s", error)
+
+
+async def _count_faults(faults: PlantedFaults, paths: RunnerPaths) -> None:
+    """Note which faults fired; whatever happens, the run is finished."""
+    try:
+        counted = await faults.count()
+    except asyncio.CancelledError:
+        counted = faults.uncounted("the session was interrupted")
+    await asyncio.to_thread(write_faults, paths.run.faults, counted)
 
 
 async def _publish_and_capture(

@@ -36,8 +36,12 @@ class PlantedFaults:
         try:
             told = [await client.counts(self.batch_id) for client in self.clients]
         except ServiceError as error:
-            return self._file((), str(error).splitlines()[0])
+            return self.uncounted(str(error).splitlines()[0])
         return self._file(told)
+
+    def uncounted(self, problem: str) -> FaultsFile:
+        """What is noted when it cannot be learned how often the faults fired."""
+        return self._file((), problem)
 
     def _file(self, told: Sequence[FaultCounts], problem: str | None = None) -> FaultsFile:
         records = []

@@ -25,6 +25,7 @@ from pytest_eng5.checks.timing import (
         (600_000, "10 min"),
         (660_000, "11 min"),
         (66_000_000, "1100 min"),
+        (6_000_000_000, "100000 min"),
     ],
 )
 def test_gaps(gap_ms: float, text: str) -> None:
@@ -72,6 +73,43 @@ def test_the_message_of_a_clock_says_how_far(run: Any) -> None:
     (finding,) = run_checks(run.load(), ["events"])
     assert finding.message == "completed_at lies 2.2 s before requested_at"
     assert finding.field == "/data/completed_at"
+
+
+def fields(run: Any) -> list[tuple[str, str | None]]:
+    return [(finding.code, finding.field) for finding in run_checks(run.load(), ["events"])]
+
+
+@pytest.mark.parametrize("key", ["requested_at", "completed_at"])
+def test_the_date_that_is_too_old_is_named(run: Any, key: str) -> None:
+    run.comparisons[3].data["requested_at"] = run_stamp(-90 if key == "requested_at" else 0)
+    run.comparisons[3].data["completed_at"] = run_stamp(0 if key == "requested_at" else -90)
+    assert ("EVENT-STALE", f"/data/{key}") in fields(run)
+
+
+def test_the_dates_of_a_result_are_named(run: Any) -> None:
+    result = run.assessment_results[0]
+    result.data["timestamp"] = run_stamp(-90)
+    assert fields(run) == [("EVENT-STALE", "/data/timestamp")]
+    result.data["timestamp"] = run_stamp(900)
+    assert fields(run) == [("EVENT-CLOCK", "/data/timestamp")]
+    result.data["timestamp"] = run_stamp(1)
+    result.value["event_timestamp"] = run_stamp(900)
+    assert fields(run) == [("EVENT-CLOCK", "/event_timestamp")]
+
+
+def test_dates_of_callbacks_that_lie_in_the_future_are_named(run: Any) -> None:
+    for key in ("completed_at", "requested_at"):
+        run.comparisons[3].data["completed_at"] = run_stamp(900)
+        run.comparisons[3].data["requested_at"] = run_stamp(900 if key == "requested_at" else 1)
+        assert fields(run) == [("EVENT-CLOCK", f"/data/{key}")]
+
+
+def test_dates_that_nobody_wrote_are_not_judged(run: Any) -> None:
+    """The models' defaults are the time of reading, long after the records."""
+    del run.assessment_results[0].data["timestamp"], run.completions[0].data["timestamp"]
+    for message in (*run.comparisons, *run.assessment_results, *run.completions):
+        del message.value["event_timestamp"]
+    assert fields(run) == []
 
 
 def run_stamp(second: float) -> str:

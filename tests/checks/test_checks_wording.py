@@ -28,8 +28,26 @@ def test_the_line_of_the_design(run: Any) -> None:
     a, b = (first.metadata[key].removeprefix("student::")[:8] for key in ("essay_a_id", "essay_b_id"))
     assert lines == [
         f"META-MISSING prompt_sha256 absent in 2 of 15 callbacks; "
-        f"first: request {request}.., essays {a}.., {b}.., comparison_result[1]@1"
+        f"first: request {request}.., essays {a}.., {b}.., comparison_result[1]@1; "
+        "then comparison_result[0]@3"
     ]
+
+
+def test_the_first_three_of_many_are_shown() -> None:
+    def made(**place: object) -> Finding:
+        facts = {"code": "META-MISSING", "severity": "error", "message": "m in 5 of 9", "check": "metadata"}
+        return Finding.model_validate(facts | place)
+
+    topic = "huleedu.llm_provider.comparison_result.v1"
+    many = [made(position=f"{topic}[0]@{offset}") for offset in range(5)]
+    (line,) = summarise(many)
+    assert line == (
+        "META-MISSING m in 5 of 9; first: comparison_result[0]@0; "
+        "then comparison_result[0]@1, comparison_result[0]@2"
+    )
+    (line,) = summarise([made(), made(essay_ids=("student::0123456789",)), made(field="/x")])
+    assert line == "META-MISSING m in 5 of 9 (3 findings); then essay 01234567.., /x"
+    assert summarise([made(), made()]) == ["META-MISSING m in 5 of 9 (2 findings)"]
 
 
 def test_errors_come_before_warnings_and_unknown_codes_last() -> None:

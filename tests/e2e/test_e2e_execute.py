@@ -17,7 +17,7 @@ SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 ASSIGNMENT = "assignment_id: 3f0b6c52-9d1e-4c7a-8a55-2e6f1d9b7c04"
 COURSE = "course_id: 8c4e2a10-5b7d-4f3e-9c61-0d2a7e5f4b19"
 QUIET = ("run", "schema", "manifest")
-CHECKS = ("run", "events", "metadata", "completeness", "schema", "manifest")
+CHECKS = ("run", "events", "metadata", "completeness", "schema", "scoring", "costs", "manifest")
 ANCHORS = {"a": "A", "b": "B", "c": "C+", "d": "D+"}
 
 

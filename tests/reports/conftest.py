@@ -177,6 +177,7 @@ class Recording:
         discrimination: float = 2.0,
         pairs: Iterable[Pair] | None = None,
         upsets: Sequence[Pair] = (),
+        **more: Any,
     ) -> None:
         """Compare pairs (default: all) with a seeded judge; the earlier essay of the plan is the better."""
         draw = random.Random(seed)
@@ -187,7 +188,7 @@ class Recording:
             wins = draw.random() < 1 / (1 + math.exp(-gap))
             if (worse, better) in upsets:
                 wins = first == worse
-            self.callback(first, second, wins)
+            self.callback(first, second, wins, **more)
 
     def publish(self) -> None:
         """The request, as it would have been published."""

@@ -20,7 +20,8 @@ def finalised(run: Any, reason: EndReason = EndReason.COMPLETED) -> Any:
 
 def test_a_clean_run_passes_with_the_real_checks(record: Any, judged: Any, limit: Any) -> None:
     outcome = judged(
-        record().complete(), limits=[limit("kendall_tau", min=0.9), limit("direct_inversions", max=0)]
+        record().complete(),
+        limits=[limit("kendall_tau", min=0.9), limit("direct_inversions", max=0)],
     )
     assert outcome.findings == ()
     assert (outcome.verdict, outcome.reasons) == (Outcome.PASS, ())
