@@ -143,7 +143,7 @@ def run_mode(
     llm_provider_service_url: LlmUrl = None,
     live: Live = False,
     budget_usd: Budget = None,
-    verbose: Annotated[bool, _flag("Tell what passed, too.", "--verbose")] = False,
+    verbose: Annotated[bool, _flag("Tell what passed and every event, too.", "--verbose")] = False,
     assignment_id: Annotated[UUID | None, _flag(f"{EXECUTE} without it nobody is graded.")] = None,
     course_id: Annotated[UUID | None, _flag(f"{EXECUTE} goes with an assignment.")] = None,
     expected_grade_scale: Annotated[str | None, _flag(f"{EXECUTE} what the assignment must have.")] = None,
