@@ -11,11 +11,14 @@ MUTANTS ?=
 anchor-align: $(STAMP)  ## The main job: three prompt variants against the anchors, on the embedded Kafka.
 	$(BIN)/python -m pytest scenarios/ -k anchor_align $(ARGS)
 
+# Three workers for two cores: a good part of the time is waiting.
+PYTEST := $(BIN)/python -m pytest -p no:randomly -n 3 --dist loadfile --no-loadscope-reorder
+
 test: $(VENV)/.installed-test  ## The tests, on a real embedded Kafka.
-	$(BIN)/python -m pytest -p no:randomly -n 2 --dist loadfile --no-loadscope-reorder -m "not thorough" $(ARGS)
+	$(PYTEST) -m "not thorough" $(ARGS)
 
 test-all: $(VENV)/.installed-test  ## Further variations too; takes about half as long again.
-	$(BIN)/python -m pytest -p no:randomly -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(PYTEST) $(ARGS)
 
 faults: $(VENV)/.installed-test  ## Every planted fault and 224 clean runs, on the embedded Kafka and without; writes docs/faults.md.
 	$(BIN)/python tests/faults/matrix.py $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -25,6 +26,13 @@ settings.load_profile("project")
 # then test nothing.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _light_heap() -> None:
+    """Spare the garbage collector what earlier modules left: it would look through that again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -156,6 +156,7 @@ class TestNoImage:
         engine.pull = (200, [{"status": "Pulling"}, {"error": "unexpected EOF"}])
         assert "unexpected EOF" in refused(made(image="example/none:1"), ContainerImageMissing).what
 
+    @pytest.mark.thorough
     def test_a_slow_pull_is_reported(self, kafka_engine, made, monkeypatch):
         monkeypatch.setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
         progress = {"status": "Downloading", "id": "a", "progressDetail": {"current": 3e6, "total": 9e6}}

@@ -169,6 +169,7 @@ class TestUnreachable:
         assert f"{dead} cannot be reached" in text
         assert "no-such-host.invalid:9092 cannot be reached" in text
 
+    @pytest.mark.thorough
     def test_a_listener_that_never_answers(self, serving):
         address = serving(lambda client: time.sleep(60))
         text, seconds = self.start(address)

@@ -63,12 +63,14 @@ class TestStop:
         assert witness.gone(home)
         assert list((tmp_path / "work").iterdir()) == []
 
+    @pytest.mark.thorough
     def test_keeps_the_log_where_one_was_asked_for(self, own_broker, tmp_path):
         broker = own_broker(log_path=tmp_path / "session" / "kafka.log")
         broker.start()
         broker.stop()
         assert "status 143 (SIGTERM)" in (tmp_path / "session" / "kafka.log").read_text()
 
+    @pytest.mark.thorough
     def test_is_no_failure_and_may_be_repeated(self, own_broker):
         broker = own_broker()
         broker.start()
@@ -197,6 +199,7 @@ class TestPorts:
         one.stop()
         assert asyncio.run(probe(two.connection)) == 1
 
+    @pytest.mark.thorough
     def test_the_users_port_is_used(self, own_broker):
         with reserve_ports(1) as (port,):
             pass
@@ -320,17 +323,20 @@ class TestTroubleAtStart:
 
 
 class TestSurroundings:
+    @pytest.mark.thorough
     def test_a_folder_with_every_kind_of_character(self, own_broker, tmp_path, monkeypatch):
         monkeypatch.setenv("LC_ALL", "C")
         broker = own_broker(work_dir=tmp_path / "Lärare, 例 = #1 \\n 😀")
         assert asyncio.run(probe(broker.start())) == 1
 
+    @pytest.mark.thorough
     def test_options_for_java_in_the_environment_do_no_harm(self, own_broker, tmp_path, monkeypatch):
         monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:+NoSuchFlag")
         monkeypatch.setenv("_JAVA_OPTIONS", "-Xmx1k")
         broker = own_broker()
         assert asyncio.run(probe(broker.start())) == 1
 
+    @pytest.mark.thorough
     def test_start_inside_a_running_loop(self, own_broker):
         async def outer() -> int:
             return await probe(own_broker().start())
@@ -366,6 +372,7 @@ class TestSurroundings:
         assert not old.exists()
         assert not log.exists()
 
+    @pytest.mark.thorough
     def test_a_running_broker_is_not_swept_however_old(self, own_broker):
         first = own_broker()
         first.start()
@@ -381,6 +388,7 @@ class TestSurroundings:
         broker.start()
         assert "geheim" not in json.dumps(broker.record())
 
+    @pytest.mark.thorough
     def test_default_log_lies_beside_the_data(self, own_broker):
         broker = own_broker()
         broker.start()
@@ -391,6 +399,7 @@ class TestSurroundings:
         assert not log.exists()
 
 
+@pytest.mark.thorough
 def test_default_options_use_this_process_and_the_systems_folder(prepared, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     broker = create_broker(BrokerOptions())

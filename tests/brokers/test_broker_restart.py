@@ -170,6 +170,7 @@ class TestRestart:
         with pytest.raises(BrokerStopped, match="status 137"):
             broker.restart()
 
+    @pytest.mark.thorough
     def test_is_refused_where_nothing_runs(self, own_broker):
         broker = own_broker()
         with pytest.raises(BrokerError, match="only a broker that runs"):
@@ -181,6 +182,7 @@ class TestRestart:
         with pytest.raises(BrokerError, match="only a broker that runs"):
             broker.restart()
 
+    @pytest.mark.thorough
     def test_that_fails_leaves_nothing(self, own_broker, monkeypatch, witness):
         broker = own_broker()
         broker.start()
@@ -191,6 +193,7 @@ class TestRestart:
         with pytest.raises(BrokerError, match="has not been started"):
             _ = broker.connection
 
+    @pytest.mark.thorough
     def test_a_port_lost_meanwhile_is_told(self, own_broker, monkeypatch, witness):
         broker = own_broker()
         connection = broker.start()
@@ -258,6 +261,7 @@ class TestKeptData:
     def test_without_a_folder_nothing_is_kept(self, own_broker):
         assert not own_broker().capabilities.durable_restart
 
+    @pytest.mark.thorough
     def test_attached_brokers_know_it(self, kept):
         broker = kept()
         broker.start()
@@ -428,6 +432,7 @@ class TestDataFolder:
 
 
 class TestLog:
+    @pytest.mark.thorough
     def test_is_appended_to_and_begins_with_where_the_data_is(self, own_broker, tmp_path):
         log = tmp_path / "deep" / "er" / "kafka.log"
         log.parent.mkdir(parents=True)

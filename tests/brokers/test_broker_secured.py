@@ -418,6 +418,7 @@ class TestLife:
         assert produce(there.settings("bob"), "open.one") is not None
         assert refusal(there.settings("alice", **{"sasl.password": "x"})) == KafkaError._AUTHENTICATION
 
+    @pytest.mark.thorough
     def test_a_kept_folder_takes_new_users_and_passwords(self, own_broker, pki, tmp_path):
         first = replace(securities(pki)["scram-256"], acls=None)
         broker = own_broker(security=first, data_dir=tmp_path / "data")

@@ -239,6 +239,7 @@ class TestAnchorAlign:
         cases = ElementTree.parse(shell.session / "junit" / "anchor_align.baseline.xml").iter("testcase")
         assert [case.attrib["name"] for case in cases][:2] == ["run", "events"]
 
+    @pytest.mark.thorough
     def test_a_judge_that_guesses_fails_with_the_gate(self, shell: Any, folder: Folder) -> None:
         folder("A", "B", "C+", "D+", "E+", "F+")
         text = """

@@ -148,6 +148,7 @@ def test_what_cannot_be_run_is_a_clear_error_and_starts_nothing(project: Any) ->
     assert not (project.root / ".eng5").exists()
 
 
+@pytest.mark.thorough
 def test_an_override_on_the_command_line_for_another_file_does_not_disturb(project: Any) -> None:
     """An option for a variant of one file is no error when a test performs a variant of another file."""
     project.scenario("first", variants=("one",))

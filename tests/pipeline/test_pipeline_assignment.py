@@ -191,6 +191,7 @@ def test_the_judge_recognises_anchors_by_their_text(ten: Any) -> None:
     assert [registered(ten, i).anchor_label for i in ranked] == [f"a{i}" for i in reversed(range(6))]
 
 
+@pytest.mark.thorough
 def test_another_batch_of_the_assignment_has_other_ids_and_the_same_games(bound: Any, lab: Any) -> None:
     async def work() -> Any:
         async with lab.client_of(bound) as client:

@@ -210,6 +210,7 @@ def test_another_pair_seed_draws_other_games(start_pipeline: Any, run_batches: A
     assert runs[0].games == runs[1].games != runs[2].games
 
 
+@pytest.mark.thorough
 def test_another_judge_seed_gives_other_winners_on_the_same_pairs(
     pipeline: Any, run_batches: Any, lab: Any
 ) -> None:
@@ -219,6 +220,7 @@ def test_another_judge_seed_gives_other_winners_on_the_same_pairs(
     assert one.games != two.games
 
 
+@pytest.mark.thorough
 def test_a_batch_without_a_simulation_gets_the_mocks_coin(pipeline: Any, run_batches: Any, lab: Any) -> None:
     (run,) = run_batches(pipeline, lab.round_robin(5, simulation=None, overrides={"model_override": "m"}))
     with pipeline.http() as http:

@@ -239,6 +239,7 @@ def test_mock_mode(llm: str, http: httpx.Client) -> None:
         "mock_mode": "default",
         "default_provider": "mock",
         "simulations": "/admin/simulations",
+        "faults": "/admin/faults",
     }
     assert http.get(f"{llm}/api/v1/admin/mock-mode").status_code == 404
 

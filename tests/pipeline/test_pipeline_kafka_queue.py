@@ -267,6 +267,7 @@ def test_registrations_that_cannot_be_read_are_passed_over(options: KafkaOptions
     on(options, work)
 
 
+@pytest.mark.thorough
 def test_a_simulation_remembers_where_the_queue_ended(options: KafkaOptions) -> None:
     async def work(publisher: Publisher) -> None:
         topic = queue_topic(options.topic_prefix)
@@ -402,6 +403,7 @@ def test_a_record_that_cannot_be_read_stops_nobody(options: KafkaOptions) -> Non
     assert answer.request_id == str(good.queue_id)
 
 
+@pytest.mark.thorough
 def test_no_more_than_the_workers_run_side_by_side(options: KafkaOptions) -> None:
     async def work(publisher: Publisher) -> float:
         items = [QueuedComparison(request(f"prompt {number}", batch="slow")) for number in range(9)]
@@ -434,6 +436,7 @@ def test_what_cannot_be_queued_is_refused(state: str, options: KafkaOptions) -> 
     assert (error.code, error.status) == expected[state]
 
 
+@pytest.mark.thorough
 def test_a_queue_that_is_full_refuses(options: KafkaOptions) -> None:
     """Full means: so many wait in the partitions of this worker while all its hands are busy."""
 
@@ -455,6 +458,7 @@ def test_a_queue_that_is_full_refuses(options: KafkaOptions) -> None:
     assert 3 <= accepted <= 15
 
 
+@pytest.mark.thorough
 def test_other_clients_do_not_disturb(options: KafkaOptions) -> None:
     """A producer of the same topic with null keys and headers, as tools send them."""
     good = QueuedComparison(request("beside it"))

@@ -377,6 +377,7 @@ def test_a_broker_that_forbids_idempotence_gets_a_plain_producer(
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_watch_finds_back_after_a_partition_of_the_network(options: KafkaOptions, proxy: Any) -> None:
     """Its old connection stays dead for ever; a watch that clung to it would end the pipeline."""
 

@@ -124,6 +124,7 @@ def test_callbacks_that_came_meanwhile_are_consumed(
     assert_whole(asyncio.run(work()), 8)
 
 
+@pytest.mark.thorough
 def test_a_state_belongs_to_one_process(
     start_pipeline: Any, launch: Any, broker: Any, tmp_path: Path
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_state_belongs_to_one_process(
     first.terminate()
 
 
+@pytest.mark.thorough
 def test_contents_are_there_after_a_kill(start_pipeline: Any, tmp_path: Path) -> None:
     state, body = str(tmp_path / "pipeline.sqlite"), "Ett äpple, 3 €".encode()
     first = start_pipeline("--state", state)
@@ -150,6 +152,7 @@ def test_contents_are_there_after_a_kill(start_pipeline: Any, tmp_path: Path) ->
     assert (answer.content, answer.headers["content-type"]) == (body, "text/markdown")
 
 
+@pytest.mark.thorough
 def test_another_cluster_gets_nothing_of_the_batches_of_the_old_one(
     start_pipeline: Any, make_broker: Any, lab: Any, broker: Any, tmp_path: Path
 ) -> None:

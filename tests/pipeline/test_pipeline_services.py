@@ -15,9 +15,8 @@ COMPLETED = ProcessingEvent.CJ_ASSESSMENT_COMPLETED
 SOON = 6.0  # it takes 2 s at most by its own clock; a busy machine takes longer to notice
 
 
-@pytest.mark.parametrize(
-    "order", ["content llm cj", pytest.param("cj llm content", marks=pytest.mark.thorough)]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("order", ["content llm cj", "cj llm content"])
 def test_three_processes_run_a_batch_whatever_starts_first(
     order: str, launch: Any, servers: str, prefix: str, run_batches: Any, lab: Any
 ) -> None:
@@ -120,6 +119,7 @@ def test_a_signal_ends_a_service_that_still_waits(launch: Any) -> None:
     assert service.stderr_file.read_text() == ""
 
 
+@pytest.mark.thorough
 def test_the_waiting_ends(launch: Any) -> None:
     service = launch(
         *("--service", "llm", "--bootstrap-servers", "127.0.0.1:9", "--no-store-prompts"),
@@ -202,6 +202,7 @@ def test_topics_are_left_alone_when_they_are_not_to_be_made(launch: Any, servers
     assert not [name for name in asyncio.run(names()) if name.startswith("absent.")]
 
 
+@pytest.mark.thorough
 def test_the_partitions_of_new_topics_can_be_chosen(launch: Any, servers: str, prefix: str) -> None:
     from aiokafka.admin import AIOKafkaAdminClient
 

@@ -102,6 +102,7 @@ def assert_whole(run: Any, comparisons: int | None = None) -> None:
         assert len(ids) == comparisons
 
 
+@pytest.mark.thorough
 def test_two_workers_share_a_batch_and_agree_with_one(
     cluster: Cluster, run_batches: Any, lab: Any, start_pipeline: Any
 ) -> None:

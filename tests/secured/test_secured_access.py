@@ -145,6 +145,7 @@ def test_who_may_do_all_of_it_passes_and_leaves_nothing(secured, user):
     assert state(secured) == before
 
 
+@pytest.mark.thorough
 def test_a_broker_without_access_control_allows_all(authority, start):
     from pytest_eng5.brokers.model import ServerSecurity
 

@@ -157,14 +157,17 @@ class TestUsable:
         asyncio.run(ensure_topics(connection, ["used"], may_create=True))
         asyncio.run(check_access(connection, read=["used"], write=["used"], group="used"))
 
+    @pytest.mark.thorough
     def test_plain(self, plain, with_sasl):
         broker = external(plain, with_sasl("SASL_PLAINTEXT", "PLAIN"), may_create_topics=True)
         self.use(broker)
         assert broker.describe() == f"external broker at {plain} (SASL_PLAINTEXT PLAIN as eng5)"
 
+    @pytest.mark.thorough
     def test_scram_256(self, scram, with_sasl):
         self.use(external(scram, with_sasl("SASL_SSL", "SCRAM-SHA-256")))
 
+    @pytest.mark.thorough
     def test_scram_512(self, secured, write_settings):
         from_conftest = secured.security.users["admin"]
         settings = write_settings(
@@ -180,6 +183,7 @@ class TestUsable:
         chain, key = client_certificate
         self.use(external(mutual, with_tls(ssl_cert_file=chain, ssl_key_file=key)))
 
+    @pytest.mark.thorough
     def test_another_name_if_names_are_not_checked(self, renamed, with_tls):
         self.use(external(renamed, with_tls(ssl_check_hostname=False)))
 

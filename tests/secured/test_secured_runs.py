@@ -222,6 +222,7 @@ class TestRed:
         session = run("limited", *THEIR_PIPELINE, "--eng5-topic-prefix=given.not.")
         self.assert_error(session, "topics are missing: given.not.", "--eng5-create-topics")
 
+    @pytest.mark.thorough
     def test_may_not_create_topics(self, run):
         options = ("--eng5-topic-prefix=given.not.", "--eng5-create-topics")
         session = run("limited", *OWN_PIPELINE, *options)

@@ -136,6 +136,7 @@ class TestStandardLogging:
         def refuse(*_: Any) -> Any:
             raise AssertionError("somebody else's processor")
 
+        before = structlog.get_config() if structlog.is_configured() else None
         structlog.configure(processors=[refuse])
         try:
             log = make_log()
@@ -143,6 +144,8 @@ class TestStandardLogging:
             assert structlog.get_config()["processors"] == [refuse]
         finally:
             structlog.reset_defaults()
+            if before is not None:  # by a test of the pipeline in the same process
+                structlog.configure(**before)
         assert len(lines(log.path)) == 1
 
 
