@@ -1,14 +1,17 @@
 """Whether a run that made fewer comparisons than planned was allowed to stop (contract 7.4 and 7.5).
 
-The pipeline works in waves in which every essay is compared at most once, and may finish after a wave that
-changed no score by more than 0.025. Both leave traces in the callbacks, from which they are told apart from
-callbacks that were lost.
+The pipeline works in waves in which every essay is compared at most once, as many pairs as those not compared
+yet allow, and may finish after a wave that changed no score by more than 0.025. Both leave traces in the
+callbacks, from which they are told apart from callbacks that were lost.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
+
+import networkx as nx
 
 from pytest_eng5.alignment import fit_bradley_terry
 from pytest_eng5.checks.drafting import essay_ids
@@ -30,17 +33,22 @@ def stopped_stable(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) ->
     """The largest change of a score in the last wave if stopping was legal, else ``None``.
 
     Legal means: the batch completed successfully, after at least 12 comparisons of which 80 % succeeded, in
-    whole waves, and no score moved by more than 0.025 in the last one.
+    waves without a gap, and no score moved by more than 0.025 in the last one.
     """
     succeeded = sum(event.comparison.is_success for event in callbacks)
     if (
         len(callbacks) < MIN_COMPARISONS
         or succeeded < MIN_SUCCESS_RATE * len(callbacks)
         or not _completed(evidence)
-        or not _whole_waves(evidence, callbacks)
     ):
         return None
-    change = last_change(evidence, callbacks)
+    wave = len(evidence.essays) // 2
+    if not _whole_waves(evidence, callbacks):
+        waves = list(_waves(callbacks))
+        if not _largest_waves(evidence, waves):
+            return None
+        wave = len(waves[-1])
+    change = last_change(evidence, callbacks, wave)
     return change if change is not None and change <= STABLE_CHANGE + _ROUNDING else None
 
 
@@ -61,9 +69,51 @@ def _whole_waves(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> b
     return wave > 0 and len(callbacks) % wave == 0 and max(numbers) - min(numbers) <= len(numbers) % 2
 
 
-def last_change(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> float | None:
-    """Largest change of any θ in the last wave: the floor(n/2) comparisons that ended last, in logits."""
-    wave = len(evidence.essays) // 2
+def _waves(callbacks: Sequence[CapturedEvent]) -> Iterator[list[CapturedEvent]]:
+    """The callbacks of each wave.
+
+    A wave is requested when the one before has come back, and no essay is in it twice: where one comes again
+    the next wave begins. It begins nowhere else, since a first pair of essays that were both left out would
+    have fitted into the wave before, unless it had been compared already.
+    """
+    wave: list[CapturedEvent] = []
+    taken: set[str] = set()
+    for event in sorted(callbacks, key=lambda e: (e.comparison.requested_at, e.comparison.request_id)):
+        if taken.intersection(essay_ids(event.comparison)):
+            yield wave
+            wave, taken = [], set()
+        wave.append(event)
+        taken.update(essay_ids(event.comparison))
+    if wave:
+        yield wave
+
+
+def _largest_waves(evidence: RunEvidence, waves: Sequence[Sequence[CapturedEvent]]) -> bool:
+    """Whether every wave is as large as the pairs not compared yet allow: of those none was lost.
+
+    With most pairs compared the rest may not cover all essays at once, so that waves get smaller. A pair
+    whose comparison failed may come again.
+    """
+    left = {frozenset(pair) for pair in combinations(evidence.essays, 2)}
+    for wave in waves:
+        pairs = {frozenset(essay_ids(event.comparison)): event.comparison.is_success for event in wave}
+        if not left.issuperset(pairs):
+            return False
+        if len(pairs) < len(evidence.essays) // 2 and len(pairs) < _largest(left):
+            return False
+        left.difference_update(pair for pair, succeeded in pairs.items() if succeeded)
+    return True
+
+
+def _largest(pairs: Iterable[frozenset[str]]) -> int:
+    """How many of these pairs can be in one wave."""
+    graph: nx.Graph[str] = nx.Graph()
+    graph.add_edges_from((min(pair), max(pair)) for pair in pairs)
+    return len(nx.max_weight_matching(graph, maxcardinality=True))
+
+
+def last_change(evidence: RunEvidence, callbacks: Sequence[CapturedEvent], wave: int) -> float | None:
+    """Largest change of any θ in the last ``wave`` comparisons, those that ended last, in logits."""
     ordered = sorted(callbacks, key=lambda e: (e.comparison.completed_at, e.comparison.request_id))
     try:
         before = _scores(evidence, ordered[: len(ordered) - wave])

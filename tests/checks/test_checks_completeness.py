@@ -118,7 +118,7 @@ def test_the_last_change_is_that_of_the_pipelines_own_estimator(
         return theta - theta.mean()
 
     expected = np.abs(scores(games) - scores(games[: len(games) - n // 2])).max()
-    assert last_change(evidence, evidence.comparisons) == pytest.approx(expected, abs=1e-6)
+    assert last_change(evidence, evidence.comparisons, n // 2) == pytest.approx(expected, abs=1e-6)
 
 
 @FIXTURES

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -289,24 +287,73 @@ class TestAnchorAlign:
             "variants: [{id: only}]\n"
         )
         (shell.folder / "slow.eng5.yaml").write_text(text)
-        program = "import sys; sys.argv[0] = 'eng5'; from pytest_eng5.cli import main; main()"
-        process = subprocess.Popen(
-            [sys.executable, "-c", program, "run", "--scenario", "slow.eng5.yaml"],
-            cwd=shell.folder,
-            env=dict(shell.environment),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        deadline = time.monotonic() + 60
-        while not list(shell.folder.glob(".eng5/*Z-*/slow/only/run-1/requests/*.json")):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
-        assert process.returncode == 4, out
-        run = shell.session / "slow" / "only" / "run-1"
-        assert verify(run, run / "manifest.json") == []
+        run = _interrupted(shell, "slow", "run", "--scenario", "slow.eng5.yaml")
         status = read_artefact(run / "assessment_run.anchor-align-test.json").validation.runner_status
         assert (status.partial_data, status.ending.reason.value) == (True, "interrupted")
-        assert "interrupted" in out
+
+
+@pytest.mark.slow
+class TestExecute:
+    """Mode execute, on the embedded broker and the reference pipeline."""
+
+    def test_a_deadline_ends_with_four_and_what_is_there_is_whole(self, shell: Any) -> None:
+        said = shell.eng5(*EXECUTE, "--await-completion", "--completion-timeout", "4", *SLOW)
+        assert said.code == 4, said
+        assert "total_deadline" in said.out
+        run = shell.session / "slow_grades" / "only" / "run-1"
+        assert verify(run, run / "manifest.json") == []
+        status = read_artefact(run / "assessment_run.execute.json").validation.runner_status
+        assert (status.partial_data, status.ending.timeout_seconds) == (True, 4.0)
+
+    def test_a_failed_event_ends_with_one_and_its_reason(self, shell: Any) -> None:
+        said = shell.eng5(*EXECUTE, "--await-completion", *FAILED)
+        assert said.code == 1, said
+        run = shell.session / "failed_grades" / "only" / "run-1"
+        [failure] = (run / "events" / "failures.jsonl").read_text().splitlines()
+        reason = json.loads(json.loads(failure)["value"])["data"]["system_metadata"]["error_info"]
+        assert next(str(value) for value in reason.values()) in said.out
+        assert verify(run, run / "manifest.json") == []
+
+    def test_ctrl_c_leaves_a_whole_folder(self, shell: Any) -> None:
+        run = _interrupted(shell, "slow_grades", *EXECUTE, "--await-completion", *SLOW)
+        artefact = read_artefact(run / "assessment_run.execute.json")
+        assert artefact.validation.runner_status.ending.reason.value == "interrupted"
+        assert artefact.validation.runner_status.partial_data
+
+
+EXECUTE = ("run", "--mode", "execute")
+SLOW, FAILED = ("--scenario", "slow_grades.eng5.yaml"), ("--scenario", "failed_grades.eng5.yaml")
+
+
+@pytest.fixture(autouse=True)
+def _graded(request: pytest.FixtureRequest) -> None:
+    """For mode execute, the shipped scenario with a slow judge, and with a pipeline that fails its batch."""
+    if request.cls is not TestExecute:
+        return
+    shell = request.getfixturevalue("shell")
+    shipped = (shell.folder / "scenarios" / "execute.eng5.yaml").read_text()
+    shipped = shipped.replace("inputs: role_models", "inputs: scenarios/role_models")
+    shipped = shipped.replace(" role_models/students.csv", " scenarios/role_models/students.csv")
+    shipped = shipped.replace("prompts/", "scenarios/prompts/").replace("id: twelve_students", "id: only")
+    slow = shipped.replace("seed: 7", "seed: 7\n    latency_ms: 30000")
+    (shell.folder / "slow_grades.eng5.yaml").write_text(
+        slow.replace("scenario: execute", "scenario: slow_grades")
+    )
+    failed = f"{shipped}    faults: [{{action: fail}}]\n".replace(
+        "scenario: execute", "scenario: failed_grades"
+    )
+    (shell.folder / "failed_grades.eng5.yaml").write_text(failed)
+
+
+def _interrupted(shell: Any, scenario: str, *words: str) -> Path:
+    """The folder of a run that Ctrl-C ended after its request was composed; it is whole."""
+
+    def composed() -> bool:
+        return bool(list(shell.folder.glob(f".eng5/*Z-*/{scenario}/only/run-1/requests/*.json")))
+
+    said = shell.interrupted(*words, when=composed)
+    assert said.code == 4, said
+    assert "interrupted" in said.out
+    run: Path = shell.session / scenario / "only" / "run-1"
+    assert verify(run, run / "manifest.json") == []
+    return run
