@@ -120,6 +120,8 @@ class World:
         tasks.create_task(self._die())
         while not self._over() and not self._crashed.is_set():
             await self._consume(service)
+        while not self._crashed.is_set() and self.database.value("SELECT COUNT(*) FROM outbox"):  # noqa: ASYNC110
+            await asyncio.sleep(0)  # the last event is out, and about to be noted as such
         raise _Crash
 
     async def _die(self) -> None:
