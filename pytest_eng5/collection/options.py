@@ -167,18 +167,16 @@ def _recorded(source: _Source) -> Path | None:
         pytest.UsageError: It holds no runs.
     """
     folder = source.path("rejudge", ini=False)
-    if (
-        folder is None
-        or any(folder.glob("*/*/run-*/plan.json"))
-        or any(folder.glob("*/*/run-*/inventory.json"))
-    ):
+    if folder is None or _has_runs(folder):
         return folder
     what = "there are no recorded runs" if folder.is_dir() else "there is no such folder"
-    better = next(
-        (f for f in (folder / "latest", *folder.parents[:3]) if any(f.glob("*/*/run-*/plan.json"))), None
-    )
+    better = next((near for near in (folder / "latest", *folder.parents[:3]) if _has_runs(near)), None)
     fix = "the folder of one session, such as .eng5/latest" if better is None else str(better)
     raise pytest.UsageError(f"--eng5-rejudge {folder}: {what}\n  fix: name {fix}")
+
+
+def _has_runs(folder: Path) -> bool:
+    return any(path for name in ("plan", "inventory") for path in folder.glob(f"*/*/run-*/{name}.json"))
 
 
 def _broker(source: _Source) -> str:

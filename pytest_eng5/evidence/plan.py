@@ -97,28 +97,35 @@ def read_plan(path: Path) -> RunPlan:
     """
     try:
         content = path.read_bytes()
-        _require_version(content, path)
-        return RunPlan.model_validate_json(content)
+        plan = RunPlan.model_validate_json(content)
     except (OSError, ValidationError) as error:
+        if isinstance(error, ValidationError):
+            _require_version(_version_of(content), path)
         raise EvidenceError(
             f"no readable plan: {error}",
             where=str(path),
             fix="name the folder of a run, such as .../baseline/run-1",
         ) from error
+    _require_version(plan.schema_version, path)
+    return plan
 
 
-def _require_version(content: bytes, path: Path) -> None:
+def _version_of(content: bytes) -> str:
+    """The format that a plan says it has although it does not validate; ours if it says none."""
+    try:
+        return str(json.loads(content).get("schema_version", _FORMAT))
+    except (ValueError, AttributeError, RecursionError):
+        return _FORMAT
+
+
+def _require_version(found: str, path: Path) -> None:
     """Refuse a run in a format of another major number; later minor ones only add what may be ignored.
 
     Raises:
         EvidenceError: It names the format found and those that are read.
     """
-    try:
-        found = json.loads(content).get("schema_version", _FORMAT)
-    except (ValueError, AttributeError, RecursionError):
-        return  # whatever is wrong with the file, it is not its version
-    if str(found).partition(".")[0] != _FORMAT.partition(".")[0]:
-        major = _FORMAT.partition(".")[0]
+    major = _FORMAT.partition(".")[0]
+    if found.partition(".")[0] != major:
         raise EvidenceError(
             f"the run was written in format {found}; this release reads {major}.x",
             where=str(path),
