@@ -6,17 +6,13 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import jwt
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pytest_eng5.contracts.admin import AssessmentInstructions
 from pytest_eng5.services import (
     AdminAuth,
     AdminClient,
@@ -475,23 +471,6 @@ async def test_nobody_there(http: httpx.AsyncClient, quick: Retry) -> None:
         await admin.instructions(A)
     assert "CJ_SERVICE_URL" in str(caught.value.fix)
     assert "127.0.0.1:1" in str(caught.value.where)
-
-
-@given(
-    st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(9998, 1, 1), timezones=st.just(UTC)).map(
-        lambda date: date.replace(microsecond=0)
-    ),
-    st.sampled_from(["iso", "z", "rfc", "rfc-offset"]),
-)
-def test_dates_of_either_form_are_the_same_moment(moment: datetime, form: str) -> None:
-    text = {
-        "iso": moment.isoformat(),
-        "z": moment.isoformat().replace("+00:00", "Z"),
-        "rfc": format_datetime(moment, usegmt=True),
-        "rfc-offset": format_datetime(moment),
-    }[form]
-    fields = {"id": 1, "instructions_text": TEXT, "grade_scale": LEGACY, "created_at": text}
-    assert AssessmentInstructions.model_validate(fields).created_at == moment
 
 
 @pytest.mark.asyncio
