@@ -170,7 +170,9 @@ def _recorded(source: _Source) -> Path | None:
     if folder is None or _has_runs(folder):
         return folder
     what = "there are no recorded runs" if folder.is_dir() else "there is no such folder"
-    better = next((near for near in (folder / "latest", *folder.parents[:3]) if _has_runs(near)), None)
+    above = folder.parents[:3] if folder.is_dir() else ()  # it may be a scenario's, a variant's or a run's
+    near = (folder / "latest", folder.parent / "latest", *above)
+    better = next((session for session in near if _has_runs(session)), None)
     fix = "the folder of one session, such as .eng5/latest" if better is None else str(better)
     raise pytest.UsageError(f"--eng5-rejudge {folder}: {what}\n  fix: name {fix}")
 

@@ -139,7 +139,8 @@ def test_a_run_of_another_format_is_refused_with_its_version(recorded: Any) -> N
 @pytest.mark.parametrize(
     ("folder", "told"),
     [
-        ("nowhere", "there is no such folder"),
+        ("nowhere", "there is no such folder\n  fix: name the folder of one session"),
+        ("old/small/nowhere", "there is no such folder\n  fix: name the folder of one session"),
         ("prompts", "there are no recorded runs"),
         ("old/small", "name {root}/old"),
         ("old/small/baseline/run-1", "name {root}/old"),
