@@ -6,7 +6,7 @@
 #
 # Works with BuildKit and with the classic builder (DOCKER_BUILDKIT=0). What a network needs is given by build
 # arguments and stays in the build stages: PIP_INDEX_URL, REQUESTS_CA_BUNDLE (certificates for pip and Maven, a
-# file of the base image), ENG5_MAVEN_REPOSITORY. The processes run as user 10001, which owns nothing but /work.
+# file of the base image), ENG5_MAVEN_REPOSITORY. The processes run as user 10001, which owns nothing but /work and /state.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
