@@ -26,7 +26,10 @@ def judge_item(item: ScenarioItem, outcome: VariantOutcome, pipeline_failure: st
     if found.section and _show(item, found.heading, found.section) and found.gate is not None:
         item.user_properties += [("gate", found.gate), ("status", found.status)]
     if found.warning is not None:
-        item.warn(UndecidedGate(found.warning))
+        try:
+            item.warn(UndecidedGate(found.warning))
+        except UndecidedGate as error:  # warnings are errors in this session
+            raise CheckFailed(str(error)) from None
     if found.wrong is not None:
         raise CheckFailed(found.wrong)
 

@@ -74,7 +74,7 @@ def _count(name: str, threshold: ThresholdLike, least: int, z2: float, percent: 
         return None
     return (
         f"{name} <= {bound_text(high, count=True)} cannot be shown with {percent} confidence: even without "
-        f"any inversion the interval over {least} pairs reaches {best:.1f}; remove confidence, or raise max"
+        f"any inversion the interval reaches at least {best:.1f}; remove confidence, or raise max"
     )
 
 

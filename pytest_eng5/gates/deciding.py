@@ -59,7 +59,7 @@ def needed_to_decide(threshold: ThresholdLike, metrics: AlignmentMetrics) -> Nee
 
 def _estimate(total: int, metric: str, metrics: AlignmentMetrics) -> Needed:
     population = metrics.population
-    more = max(total - population.comparisons, 1)
+    more = _rounded(max(total - population.comparisons, 1))
     provided = (
         "if it grows as Spearman and Brown say" if metric == "ssr" else "if the value stays where it is"
     )
@@ -68,8 +68,17 @@ def _estimate(total: int, metric: str, metrics: AlignmentMetrics) -> Needed:
         f"raise comparisons.max or repeats, to {population.comparisons + more} in all"
     )
     if population.pairs_compared == population.pairs:
-        sentence += "; every pair is compared, so they repeat pairs, which a judge that repeats itself wastes"
+        sentence += (
+            f"; all {population.pairs} pairs are compared, so it repeats pairs, which is no news from a "
+        )
+        sentence += "judge that repeats itself"
     return Needed(population.comparisons + more, sentence, f"about {more} more would decide")
+
+
+def _rounded(number: int) -> int:
+    """Up to two significant digits: the estimate is not as good as its last digits look."""
+    unit: int = 10 ** max(len(str(number)) - 2, 0)
+    return -(-number // unit) * unit
 
 
 _Answer = int | str

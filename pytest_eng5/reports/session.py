@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from pytest_eng5.evidence import RunFolder, VariantFolder
+from pytest_eng5.gates import Verdict
 from pytest_eng5.reports.alignment_report import write_alignment_report
 from pytest_eng5.reports.grades import grade_lines
 from pytest_eng5.reports.inventory import inventory_text
@@ -85,11 +86,16 @@ def _why(outcome: VariantOutcome, verbose: bool) -> Iterator[str]:
     for text in (*outcome.reasons, *told):
         yield f"{outcome.variant}: {text}"
     for verdict in outcome.undecided:
-        warned = ", so it is a warning only (undecided: warn)" if verdict.tolerated else ""
-        yield f"{outcome.variant}: {verdict.metric}: {verdict.hint}{warned}"
+        yield f"{outcome.variant}: {verdict.metric}: {_advice(verdict)}"
     if outcome.reasons:
         logs = (RunFolder(run.root).log for run in outcome.runs)
         yield from (f"{outcome.variant}: log: {log}" for log in logs if log.exists())
+
+
+def _advice(verdict: Verdict) -> str:
+    """What would decide a gate that is undecided."""
+    warned = "a warning only (undecided: warn); " if verdict.tolerated else ""
+    return f"{warned}{verdict.hint}"
 
 
 def undecided_text(outcomes: Sequence[VariantOutcome]) -> Iterator[str]:
@@ -108,7 +114,7 @@ def check_text(outcomes: Sequence[VariantOutcome]) -> list[str]:
         lines += ["", f"{outcome.scenario} / {outcome.variant}"]
         for verdict in outcome.verdicts:
             lines.append(f"  {verdict.message}")
-            lines += [f"    hint: {verdict.hint}"] if verdict in outcome.undecided else []
+            lines += [f"    {_advice(verdict)}"] if verdict in outcome.undecided else []
         lines += [f"  {line}" for run in outcome.runs for line in _findings(run)]
         told = {verdict.message for verdict in outcome.verdicts}
         lines += [f"  {outcome.verdict}: {reason}" for reason in outcome.reasons if reason not in told]
