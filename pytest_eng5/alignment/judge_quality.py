@@ -130,8 +130,8 @@ def judge_quality(
     ``judge_outfit``, ``worst_infit`` and ``worst_outfit`` (the greatest of any anchor),
     ``misfitting_anchors`` and ``suspect_grades`` (how many), ``split_half``. What nothing speaks to is NaN:
     triads if none is decided, fit if no comparison closes a circle, so that scores could fit any outcome,
-    misfits if there are too few anchors for one to stand out, suspects if no anchor met two of a lower or
-    two of a higher grade, split halves of fewer than three anchors.
+    misfits if there are too few anchors for one to stand out, suspects if no anchor has two comparisons
+    with lower grades or two with higher ones, split halves of fewer than three anchors.
 
     Args:
         data: Anchors and the comparisons that succeeded; only graded anchors count, as in the metrics.
@@ -150,7 +150,8 @@ def judge_quality(
     wins = outcomes.sum(axis=-1)
     fit = fit_statistics(wins, fit_wins(wins, alpha))
     rows = _rows(scored, wins, fit)
-    halves = split_half(wins, splits=splits, seed=seed, alpha=alpha)
+    by_id = np.argsort(np.array(scored.ids)) if rows else []  # halves must not depend on the anchors' order
+    halves = split_half(wins[np.ix_(by_id, by_id)], splits=splits, seed=seed, alpha=alpha)
     tested = closes_circle(wins + wins.T)
     met = any(max(row.lower_met, row.higher_met) >= _FEWEST_MET for row in rows)
     values = {

@@ -67,7 +67,7 @@ _WHY_UNDEFINED = {
     "circular_triads": _TRIADS,
     "consistence": _TRIADS,
     "misfitting_anchors": "of fewer than 6 anchors none can stand out by 2 SD",
-    "suspect_grades": "no anchor met two of a lower grade or two of a higher one",
+    "suspect_grades": "no anchor has two comparisons with lower grades, or two with higher ones",
     "split_half": "the halves have no scores to correlate",
 }
 

@@ -100,7 +100,7 @@ def judge(threshold: ThresholdLike, metrics: AlignmentMetrics) -> Verdict:
             other than the one the metrics were computed with.
     """
     info = metric_info(threshold.metric)
-    _check(threshold, metrics)
+    _check(info, threshold, metrics)
     reason = vacuous(info, metrics)
     if reason is not None:
         return _verdict(threshold, metrics, Status.FAIL, _unmeasured(info, metrics, reason), _VACUOUS, reason)
@@ -135,14 +135,14 @@ def unmeasured(threshold: ThresholdLike, reason: str) -> Verdict:
     )
 
 
-def _check(threshold: ThresholdLike, metrics: AlignmentMetrics) -> None:
+def _check(info: MetricInfo, threshold: ThresholdLike, metrics: AlignmentMetrics) -> None:
     low, high = bounds_of(threshold)
     if math.isnan(low) or math.isnan(high) or (low == -math.inf and high == math.inf):
         raise UsageError(
             f"threshold of {threshold.metric} has min {threshold.min} and max {threshold.max}",
             fix="give it a min, a max or both",
         )
-    confidence = confidence_of(threshold)
+    confidence = confidence_of(threshold) if info.interval else None
     used = metrics.bootstrap.confidence
     if confidence is not None and not math.isclose(confidence, used):
         raise UsageError(

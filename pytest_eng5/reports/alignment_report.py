@@ -58,8 +58,8 @@ def alignment_markdown(outcome: VariantOutcome, generated: datetime) -> str:
         _verdicts(outcome),
         _findings(outcome),
         _anchors(outcome),
-        _inversions(outcome),
         quality_section(outcome),
+        _inversions(outcome),
         ["---"],
         _prompts(outcome),
     ]

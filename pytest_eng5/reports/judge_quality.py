@@ -45,7 +45,7 @@ def quality_section(outcome: VariantOutcome) -> list[str]:
         "Won Against Higher Grades",
         "Note",
     )
-    rows = sorted(metrics.quality.anchors, key=lambda row: -row.infit)
+    rows = sorted(metrics.quality.anchors, key=lambda row: (-round(row.infit, 6), row.id))
     return [*lines, "", *table(head, map(_anchor, rows), right=range(2, 6))] if rows else lines
 
 

@@ -37,6 +37,17 @@ NAMES = [
     "ssr",
     "coverage",
     "connected",
+    "first_rate",
+    "position_effect",
+    "circular_triads",
+    "consistence",
+    "judge_infit",
+    "judge_outfit",
+    "worst_infit",
+    "worst_outfit",
+    "misfitting_anchors",
+    "suspect_grades",
+    "split_half",
 ]
 ROLE_MODELS = ["A", "A", "B", "B", "C+", "C-", "D+", "D-", "E+", "E-", "F+", "F+"]
 

@@ -24,7 +24,7 @@ from pytest_eng5.alignment import (
 GRADES = ["A", "A", "B", "B", "C+", "C-", "D+", "D-", "E+", "E-", "F+", "F+"]
 NAMES = {
     *("first_rate", "position_effect", "circular_triads", "consistence", "judge_infit", "judge_outfit"),
-    *("misfitting_anchors", "suspect_grades", "split_half"),
+    *("worst_infit", "worst_outfit", "misfitting_anchors", "suspect_grades", "split_half"),
 }
 
 
