@@ -184,7 +184,7 @@ def test_an_undecided_gate_may_be_no_more_than_a_warning(
     assert outcome.verdict is Outcome.UNDECIDED
     assert outcome.tolerated
     assert exit_status([outcome]) == 0
-    strict = limit("ssr", min=0.8, confidence=0.95)
+    strict = limit("agreement", min=0.8, confidence=0.95)
     both = judged(run, limits=[mild, strict], bootstrap=200)
     assert [v.status.value for v in both.verdicts] == ["UNDECIDED", "UNDECIDED"]
     assert exit_status([outcome, both]) == 3
