@@ -72,6 +72,11 @@ def _suspicion(row: AnchorQuality) -> str:
     done = "lost" if too_high else "won"
     against = "lower" if too_high else "higher"
     many = f"all {of}" if count == of else f"{count} of {of}"
+    if too_high and 2 * row.higher_won > row.higher_met:
+        return (
+            f"{row.id} ({row.grade}) lost {many} comparisons against lower grades, and won "
+            f"{row.higher_won} of {row.higher_met} against higher ones: no grade would fit; read the judge's reasons."
+        )
     return (
         f"{row.id} ({row.grade}) {done} {many} comparisons against {against} grades: it may be "
         f"{row.suspicion}. One judge's doubt is no proof; ask an expert to read it again."
