@@ -150,8 +150,10 @@ def judge_quality(
     wins = outcomes.sum(axis=-1)
     fit = fit_statistics(wins, fit_wins(wins, alpha))
     rows = _rows(scored, wins, fit)
-    by_id = np.argsort(np.array(scored.ids)) if rows else []  # halves must not depend on the anchors' order
-    halves = split_half(wins[np.ix_(by_id, by_id)], splits=splits, seed=seed, alpha=alpha)
+    by_id = sorted(
+        range(len(rows)), key=scored.ids.__getitem__
+    )  # halves must not depend on the anchors' order
+    halves = split_half(wins[by_id][:, by_id], splits=splits, seed=seed, alpha=alpha)
     tested = closes_circle(wins + wins.T)
     met = any(max(row.lower_met, row.higher_met) >= _FEWEST_MET for row in rows)
     values = {

@@ -75,7 +75,8 @@ def _suspicion(row: AnchorQuality) -> str:
     if too_high and 2 * row.higher_won > row.higher_met:
         return (
             f"{row.id} ({row.grade}) lost {many} comparisons against lower grades, and won "
-            f"{row.higher_won} of {row.higher_met} against higher ones: no grade would fit; read the judge's reasons."
+            f"{row.higher_won} of {row.higher_met} against higher ones: no grade would fit. "
+            "Read the judge's reasons."
         )
     return (
         f"{row.id} ({row.grade}) {done} {many} comparisons against {against} grades: it may be "
