@@ -47,6 +47,8 @@ def never_certain(
     limit = pairs if comparisons_max is None else comparisons_max
     z2 = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2
     percent = f"{confidence * 100:g} %"
+    if info.kind == "tau":
+        return _tau(info.name, threshold, pairs, percent)
     if info.name in _COUNTS:
         least = len(set(known)) - 1 if info.name != "upper_grade_inversions" else 1
         return _count(info.name, threshold, least, z2, percent)
@@ -64,6 +66,17 @@ def _why_none(info: MetricInfo) -> str:
 
 _COUNTS = ("direct_inversions", "majority_inversions", "upper_grade_inversions")
 _SHARES = ("inversion_rate", "agreement", "flip_rate", "position_bias")
+
+
+def _tau(name: str, threshold: ThresholdLike, pairs: int, percent: str) -> str | None:
+    """Even of a tau of 1 the interval is put around half a discordant pair less."""
+    low, limit = bounds_of(threshold)[0], 1 - 1 / pairs
+    if low <= limit + TOLERANCE:
+        return None
+    return (
+        f"{name} >= {bound_text(low)} cannot be shown with {percent} confidence: over {pairs} pairs the "
+        f"interval always reaches below {limit:.3f}; use more anchors, or remove confidence"
+    )
 
 
 def _count(name: str, threshold: ThresholdLike, least: int, z2: float, percent: str) -> str | None:

@@ -86,6 +86,18 @@ def test_no_inversion_among_so_few_pairs_is_not_proven(limit, role_model_ranks) 
         assert never_certain(limit(metric, min=1, confidence=0.95), role_model_ranks) is None
 
 
+def test_a_tau_above_what_so_few_pairs_can_show(limit, measured, full_round) -> None:
+    ranks = [0, 3, 6, 9, 12]
+    reason = never_certain(limit("kendall_tau", min=0.95, confidence=0.95), ranks) or ""
+    assert reason.startswith("kendall_tau >= 0.95 cannot be shown with 95 % confidence: over 10 pairs")
+    assert never_certain(limit("kendall_tau", min=0.9, confidence=0.95), ranks) is None
+    assert never_certain(limit("kendall_tau", max=0.95, confidence=0.95), ranks) is None
+    games = full_round(5) * 40
+    low = measured(["A", "B", "C", "D", "E"], games, bootstrap=200).values["kendall_tau"].low
+    assert low is not None
+    assert low <= 0.9 + 1e-12
+
+
 def test_what_cannot_be_known_beforehand_is_left_to_the_run(limit, role_model_ranks) -> None:
     for metric in ("kendall_tau", "ssr", "zero_win_anchors", "position_effect"):
         assert never_certain(limit(metric, min=0.9, confidence=0.99), role_model_ranks) is None
