@@ -1,6 +1,6 @@
 """What would decide a gate that is undecided, and when nothing would.
 
-Every estimate takes the value as it is; values move, so half of all such estimates turn out too low.
+Every estimate takes the value as it is; values move, so a third to a half of them turn out too low.
 """
 
 from __future__ import annotations

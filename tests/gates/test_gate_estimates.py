@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pytest_eng5.alignment import AlignmentMetrics, MetricValue, wilson_interval
@@ -200,3 +202,27 @@ class TestReliability:
         metrics = with_value(perfect, "ssr", -0.1, -0.6, 0.3, "bootstrap")
         found = needed(limit, metrics, "ssr", min=0.2)
         assert found.comparisons is None
+
+
+@pytest.mark.thorough
+def test_as_many_as_said_decide_in_more_cases_than_not(limit, measured) -> None:
+    """Twelve anchors, one round-robin that leaves tau undecided against 0.70, then as many as asked for."""
+    rng = np.random.default_rng(1)
+    grades = ["A", "A-", "B+", "B", "B-", "C+", "C", "C-", "D+", "D", "E", "F"]
+    pairs = list(combinations(range(12), 2))
+    threshold = limit("kendall_tau", min=0.7, confidence=0.95)
+
+    def drawn(number: int) -> list[tuple[int, int]]:
+        chosen = [pairs[k] for _ in range(number // 66 + 1) for k in rng.permutation(66)][:number]
+        return [(i, j) if rng.random() < 1 / (1 + math.exp(0.3 * (i - j))) else (j, i) for i, j in chosen]
+
+    decided = []
+    for _ in range(30):
+        games = drawn(66)
+        verdict = judge(threshold, measured(grades, games, bootstrap=200, splits=0))
+        if verdict.needed is not None and verdict.needed < 1500:
+            games += drawn(verdict.needed - 66)
+            later = judge(threshold, measured(grades, games, bootstrap=200, splits=0))
+            decided.append(later.status.value != "UNDECIDED")
+    assert len(decided) > 15
+    assert 0.4 < np.mean(decided) < 0.95
