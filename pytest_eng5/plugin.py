@@ -14,7 +14,7 @@ from pytest_eng5.collection.identity import identify
 from pytest_eng5.collection.options import add_options, resolve_options
 from pytest_eng5.collection.recorder import Recorder
 from pytest_eng5.collection.stash import IDENTITY, OPTIONS, RECORDER, REPORT, RUNTIME
-from pytest_eng5.collection.terminal import header, summarise_session
+from pytest_eng5.collection.terminal import header, status_of, summarise_session
 from pytest_eng5.errors import Eng5Error
 
 if TYPE_CHECKING:
@@ -103,6 +103,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     runtime = config.stash.get(RUNTIME, None)
     if runtime is not None:
         runtime.abandon()
+
+
+def pytest_report_teststatus(
+    report: pytest.CollectReport | pytest.TestReport,
+) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """Count gates that are undecided and only warn of it apart from those that passed."""
+    return status_of(report) if isinstance(report, pytest.TestReport) else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

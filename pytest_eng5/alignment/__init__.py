@@ -54,7 +54,11 @@ from pytest_eng5.alignment.consistency import (
     split_half,
 )
 from pytest_eng5.alignment.data import AlignmentData, AlignmentDataError
-from pytest_eng5.alignment.deciding import comparisons_to_decide, comparisons_to_decide_share
+from pytest_eng5.alignment.deciding import (
+    comparisons_to_decide,
+    comparisons_to_decide_reliability,
+    comparisons_to_decide_share,
+)
 from pytest_eng5.alignment.figures import UPPER_GRADES, scale_separation_reliability
 from pytest_eng5.alignment.fit_statistics import FitStatistics, fit_statistics
 from pytest_eng5.alignment.graph import connected, coverage
@@ -131,6 +135,7 @@ __all__ = [
     "compare_variants",
     "comparisons_for_width",
     "comparisons_to_decide",
+    "comparisons_to_decide_reliability",
     "comparisons_to_decide_share",
     "comparisons_to_detect",
     "connected",

@@ -14,7 +14,12 @@ from typing import Literal
 
 from pytest_eng5.alignment.intervals import wilson_interval
 
-__all__ = ["Scale", "comparisons_to_decide", "comparisons_to_decide_share"]
+__all__ = [
+    "Scale",
+    "comparisons_to_decide",
+    "comparisons_to_decide_reliability",
+    "comparisons_to_decide_share",
+]
 
 Scale = Literal["fisher", "reliability", "plain"]
 
@@ -68,7 +73,37 @@ def comparisons_to_decide_share(
         low, high = wilson_interval(value * number, number, confidence)
         return not low <= bound <= high
 
-    if abs(value - bound) < _EDGE or not decided(_LIMIT):
+    return None if abs(value - bound) < _EDGE else _least(decided, comparisons)
+
+
+def comparisons_to_decide_reliability(
+    value: float, low: float, high: float, bound: float, comparisons: int
+) -> int | None:
+    """The same for a reliability, which does not stay where it is: it grows with the comparisons.
+
+    With k times as many, r becomes kr / (1 + (k - 1)r) (Spearman 1910, Brown 1910), and the spread of
+    log(1 - r) shrinks with the root of k. Sooner or later the whole interval lies above any bound below 1.
+
+    Returns:
+        As in :func:`comparisons_to_decide`; ``None`` for a reliability that is not positive, which more
+        comparisons of the same kind do not raise, and beyond ten million.
+    """
+    if not low <= bound <= high:
+        return comparisons
+    if value <= 0 or bound >= 1:
+        return None
+    spread = _reliability(low) - _reliability(value)
+
+    def decided(number: int) -> bool:
+        k = number / comparisons
+        return 1 - (1 - value) / (1 + (k - 1) * value) * math.exp(spread / math.sqrt(k)) > bound
+
+    return _least(decided, comparisons)
+
+
+def _least(decided: Callable[[int], bool], comparisons: int) -> int | None:
+    """The least number from those made on that decides, ``None`` beyond ten million."""
+    if not decided(_LIMIT):
         return None
     below, enough = max(comparisons - 1, 0), max(comparisons, 1)
     while not decided(enough):

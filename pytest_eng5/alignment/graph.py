@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from pytest_eng5.alignment.data import FloatArray
 
-__all__ = ["component_means", "connected", "coverage", "reachable"]
+__all__ = ["closes_circle", "component_means", "connected", "coverage", "reachable"]
 
 
 def reachable(games: FloatArray) -> npt.NDArray[np.bool_]:
@@ -37,6 +37,17 @@ def connected(games: FloatArray) -> npt.NDArray[np.bool_]:
     if games.shape[-1] == 0:
         return np.zeros(games.shape[:-2], dtype=bool)
     return np.asarray(reachable(games).all(axis=(-2, -1)))
+
+
+def closes_circle(games: FloatArray) -> bool:
+    """Whether pairs close a circle. If they form trees, scores fit any outcome and test nothing.
+
+    Args:
+        games: Times i and j were compared, symmetric, shape (n, n).
+    """
+    pairs = np.count_nonzero(np.triu(games, 1))
+    components = round(float(np.trace(component_means(games))))
+    return bool(pairs > games.shape[-1] - components)
 
 
 def coverage(games: FloatArray) -> float:

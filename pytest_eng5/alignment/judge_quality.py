@@ -11,13 +11,31 @@ from scipy.special import ndtri
 
 from pytest_eng5.alignment.bias import first_rates
 from pytest_eng5.alignment.bradley_terry import ALPHA, fit_wins
-from pytest_eng5.alignment.consistency import SplitHalf, circular_triads, consistence, split_half
+from pytest_eng5.alignment.consistency import (
+    SplitHalf,
+    circular_triads,
+    consistence,
+    decided_triads,
+    split_half,
+)
 from pytest_eng5.alignment.data import AlignmentData, AlignmentDataError, FloatArray
 from pytest_eng5.alignment.fit_statistics import FitStatistics, fit_statistics
+from pytest_eng5.alignment.graph import closes_circle
 from pytest_eng5.alignment.position_model import fit_with_position
 from pytest_eng5.alignment.results import MetricValue, jsonable
 
-__all__ = ["AnchorQuality", "JudgeQuality", "judge_quality"]
+__all__ = ["FEWEST_TO_MISFIT", "AnchorQuality", "JudgeQuality", "judge_quality"]
+
+FEWEST_TO_MISFIT = 6
+"""Anchors from which one can lie above mean + 2 SD: (n - 1)/√n SD is the most that one of n can."""
+
+NAMES = (
+    *("first_rate", "position_effect", "circular_triads", "consistence", "judge_infit", "judge_outfit"),
+    *("worst_infit", "worst_outfit", "misfitting_anchors", "suspect_grades", "split_half"),
+)
+"""Names of the figures, in the order of reports."""
+
+_FEWEST_MET = 2
 
 
 @dataclass(frozen=True)
@@ -53,9 +71,9 @@ class AnchorQuality:
 
         One judge's doubt about a grade, not a proof: ask an expert.
         """
-        if self.lower_met >= 2 and 2 * self.lower_lost > self.lower_met:
+        if self.lower_met >= _FEWEST_MET and 2 * self.lower_lost > self.lower_met:
             return "graded too high"
-        if self.higher_met >= 2 and 2 * self.higher_won > self.higher_met:
+        if self.higher_met >= _FEWEST_MET and 2 * self.higher_won > self.higher_met:
             return "graded too low"
         return None
 
@@ -109,8 +127,11 @@ def judge_quality(
 
     The figures, by name: ``first_rate`` (P(first) over pairs in both orders), ``position_effect`` (η in
     logits, with its Wald interval), ``circular_triads``, ``consistence`` (Kendall's ζ), ``judge_infit``,
-    ``judge_outfit``, ``misfitting_anchors`` and ``suspect_grades`` (how many), ``split_half``. What nothing
-    speaks to is NaN.
+    ``judge_outfit``, ``worst_infit`` and ``worst_outfit`` (the greatest of any anchor),
+    ``misfitting_anchors`` and ``suspect_grades`` (how many), ``split_half``. What nothing speaks to is NaN:
+    triads if none is decided, fit if no comparison closes a circle, so that scores could fit any outcome,
+    misfits if there are too few anchors for one to stand out, suspects if no anchor has two comparisons
+    with lower grades or two with higher ones, split halves of fewer than three anchors.
 
     Args:
         data: Anchors and the comparisons that succeeded; only graded anchors count, as in the metrics.
@@ -129,21 +150,27 @@ def judge_quality(
     wins = outcomes.sum(axis=-1)
     fit = fit_statistics(wins, fit_wins(wins, alpha))
     rows = _rows(scored, wins, fit)
-    halves = split_half(wins, splits=splits, seed=seed, alpha=alpha)
-    some = bool(wins.any())
+    by_id = sorted(
+        range(len(rows)), key=scored.ids.__getitem__
+    )  # halves must not depend on the anchors' order
+    halves = split_half(wins[by_id][:, by_id], splits=splits, seed=seed, alpha=alpha)
+    tested = closes_circle(wins + wins.T)
+    met = any(max(row.lower_met, row.higher_met) >= _FEWEST_MET for row in rows)
     values = {
         "first_rate": float(first_rates(outcomes)),
-        "circular_triads": float(circular_triads(wins)) if some else np.nan,
+        "circular_triads": float(circular_triads(wins)) if decided_triads(wins) else np.nan,
         "consistence": float(consistence(wins)),
-        "judge_infit": fit.judge_infit,
-        "judge_outfit": fit.judge_outfit,
-        "misfitting_anchors": float(sum(row.misfit for row in rows)) if some else np.nan,
-        "suspect_grades": float(sum(row.suspicion is not None for row in rows)) if some else np.nan,
-        "split_half": halves.reliability,
+        "judge_infit": fit.judge_infit if tested else np.nan,
+        "judge_outfit": fit.judge_outfit if tested else np.nan,
+        "worst_infit": float(np.nanmax(fit.infit)) if tested else np.nan,
+        "worst_outfit": float(np.nanmax(fit.outfit)) if tested else np.nan,
+        "misfitting_anchors": float(fit.misfit.sum()) if tested and len(rows) >= FEWEST_TO_MISFIT else np.nan,
+        "suspect_grades": float(sum(row.suspicion is not None for row in rows)) if met else np.nan,
+        "split_half": halves.reliability if len(rows) > 2 else np.nan,
     }
     found = {name: MetricValue(value) for name, value in values.items()}
     found["position_effect"] = _position_effect(outcomes, alpha, confidence)
-    return JudgeQuality(found, rows, halves)
+    return JudgeQuality({name: found[name] for name in NAMES}, rows, halves)
 
 
 def _position_effect(outcomes: FloatArray, alpha: float, confidence: float) -> MetricValue:

@@ -28,6 +28,7 @@ from pytest_eng5.alignment.intervals import (
     reliability_interval,
     wilson_interval,
 )
+from pytest_eng5.alignment.judge_quality import judge_quality
 from pytest_eng5.alignment.results import AlignmentMetrics, BootstrapInfo, MetricValue, Population
 from pytest_eng5.alignment.rows import anchor_rows, inversion_rows
 
@@ -45,6 +46,7 @@ class _Sample:
     wins: FloatArray
     theta: FloatArray
     alpha: float
+    upper_grades: Collection[str]
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def alignment_metrics(
     intervals: Intervals = "chosen",
     alpha: float = ALPHA,
     upper_grades: Collection[str] = UPPER_GRADES,
+    splits: int = 100,
 ) -> AlignmentMetrics:
     """Compute every alignment figure of a population.
 
@@ -83,6 +86,7 @@ def alignment_metrics(
             ``percentile`` or ``bca`` for all figures that have sampling error.
         alpha: Regularisation of the Bradley-Terry fit.
         upper_grades: Grades whose inversions are counted as ``upper_grade_inversions``.
+        splits: Random halvings for ``split_half``; 0 for none.
 
     Raises:
         AlignmentDataError: A negative number of resamples, a confidence outside (0, 1), or an unknown kind
@@ -104,14 +108,17 @@ def alignment_metrics(
         found = _textbook(sample, sampling, intervals)
     values = {name: _value(point, *found[name]) for name, point in points.items()} | _design(sample, graded)
     ranks = graded.ranks()
+    quality = judge_quality(data, splits=splits, seed=seed, confidence=confidence, alpha=alpha)
+    values |= quality.values
     return AlignmentMetrics(
-        values={name: values[name] for name in _ORDER},
+        values={name: values[name] for name in (*_ORDER, *quality.values)},
         attainable_tau_b=agreement.attainable_tau_b(ranks),
         attainable_tau_a=agreement.attainable_tau_a(ranks),
         anchors=anchor_rows(data, scored, sample.theta, standard_errors(sample.wins, sample.theta)),
         inversions=inversion_rows(scored),
         population=_population(data, graded, sample),
         bootstrap=BootstrapInfo(bootstrap, seed, confidence, unit),
+        quality=quality,
     )
 
 
@@ -136,7 +143,9 @@ _ORDER = (
 def _sample(scored: AlignmentData, alpha: float, upper_grades: Collection[str]) -> _Sample:
     outcomes = scored.outcomes()
     wins = outcomes.sum(axis=-1)
-    return _Sample(anchors_of(scored, upper_grades), outcomes, wins, fit_wins(wins, alpha), alpha)
+    return _Sample(
+        anchors_of(scored, upper_grades), outcomes, wins, fit_wins(wins, alpha), alpha, upper_grades
+    )
 
 
 def _value(point: float, interval: Interval | None, method: str) -> MetricValue:
@@ -278,6 +287,20 @@ def _design(sample: _Sample, graded: AlignmentData) -> dict[str, MetricValue]:
     }
 
 
+def _pairs(graded: AlignmentData, sample: _Sample) -> dict[str, int]:
+    """Pairs that could be inverted, of all graded anchors and of what was compared."""
+    every = anchors_of(graded, sample.upper_grades)
+    whole = np.ones((graded.n_anchors, graded.n_anchors))
+    compared, scored = sample.wins, sample.anchors
+    found = {
+        "decidable_pairs": agreement.decidable_pairs(whole, every.ranks),
+        "decidable_pairs_compared": agreement.decidable_pairs(compared, scored.ranks),
+        "upper_pairs": agreement.decidable_pairs(whole, every.ranks, every.upper),
+        "upper_pairs_compared": agreement.decidable_pairs(compared, scored.ranks, scored.upper),
+    }
+    return {name: int(number) for name, number in found.items()}
+
+
 def _population(data: AlignmentData, graded: AlignmentData, sample: _Sample) -> Population:
     wins = graded.wins()
     games = wins + wins.T
@@ -295,6 +318,7 @@ def _population(data: AlignmentData, graded: AlignmentData, sample: _Sample) -> 
         excluded_comparisons=data.n_comparisons - graded.n_comparisons,
         decidable_comparisons=int(agreement.decidable_comparisons(sample.wins, ranks)),
         upper_comparisons=int(agreement.decidable_comparisons(sample.wins, ranks, sample.anchors.upper)),
+        **_pairs(graded, sample),
         pairs=n * (n - 1) // 2,
         pairs_compared=int(np.count_nonzero(np.triu(games, 1))),
         pairs_in_both_orders=bias.pairs_in_both_orders(sample.outcomes),

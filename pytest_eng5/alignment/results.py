@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_eng5.alignment.judge_quality import JudgeQuality
 
 __all__ = [
     "AlignmentMetrics",
@@ -56,6 +59,10 @@ class Population:
         excluded_comparisons: Comparisons that involve an unknown grade.
         decidable_comparisons: Comparisons between different grades: those that could be inversions.
         upper_comparisons: Those of them whose better grade is an upper grade (A or B).
+        decidable_pairs: Pairs of graded anchors with different grades.
+        decidable_pairs_compared: Those compared at least once.
+        upper_pairs: Pairs with different grades the better of which is an upper grade.
+        upper_pairs_compared: Those compared at least once.
         pairs: Pairs of graded anchors, n(n-1)/2.
         pairs_compared: Those compared at least once.
         pairs_in_both_orders: Those compared in both orders.
@@ -71,6 +78,10 @@ class Population:
     excluded_comparisons: int
     decidable_comparisons: int
     upper_comparisons: int
+    decidable_pairs: int
+    decidable_pairs_compared: int
+    upper_pairs: int
+    upper_pairs_compared: int
     pairs: int
     pairs_compared: int
     pairs_in_both_orders: int
@@ -171,6 +182,7 @@ class AlignmentMetrics:
         inversions: One row per inverted comparison, best grade first.
         population: What the figures rest on.
         bootstrap: How the intervals were made.
+        quality: The judge apart from the grades, anchor by anchor; its figures are in ``values`` too.
     """
 
     values: Mapping[str, MetricValue]
@@ -180,6 +192,7 @@ class AlignmentMetrics:
     inversions: tuple[InversionRow, ...]
     population: Population
     bootstrap: BootstrapInfo
+    quality: JudgeQuality
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers; an undefined number is ``None``."""
@@ -192,6 +205,7 @@ class AlignmentMetrics:
                 "inversions": [asdict(row) for row in self.inversions],
                 "population": asdict(self.population),
                 "bootstrap": asdict(self.bootstrap),
+                "quality": {k: v for k, v in self.quality.to_dict().items() if k != "values"},
             }
         )
         return plain

@@ -13,7 +13,7 @@ from pytest_eng5.collection.items import ScenarioItem, item_plan
 from pytest_eng5.collection.stash import OPTIONS, SCENARIOS
 from pytest_eng5.contracts import grade_rank
 from pytest_eng5.errors import Eng5Error
-from pytest_eng5.gates import contradictions, unreachable
+from pytest_eng5.gates import contradictions, never_certain, unreachable
 from pytest_eng5.scenario import (
     Anchor,
     Problem,
@@ -102,7 +102,11 @@ def refuse_unreachable(scenario: Scenario) -> None:
             if reason := unreachable(threshold, ranks):
                 place = threshold.min_location or threshold.max_location or threshold.location
                 problems.setdefault(f"{place}{reason}", Problem(place, reason))
-        planned = variant.planned_comparisons(len(ranks))
+        planned = variant.planned_comparisons(len(ranks)) * variant.repeats
+        for threshold in variant.thresholds:
+            if reason := never_certain(threshold, ranks, planned):
+                place = threshold.confidence_location or threshold.location
+                problems.setdefault(f"{place}{reason}", Problem(place, reason))
         for found in contradictions(variant.thresholds, ranks, planned):
             place = next(t.location for t in variant.thresholds if t.metric == found.metrics[0])
             problems.setdefault(f"{place}{found}", Problem(place, str(found)))

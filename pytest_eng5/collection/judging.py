@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pytest_eng5.collection.items import CheckFailed, ScenarioItem
 from pytest_eng5.collection.stash import SHOWN
 from pytest_eng5.reports import VariantOutcome
 from pytest_eng5.reports.judgement import judge_named
 
-__all__ = ["judge_item"]
+__all__ = ["UndecidedGate", "judge_item"]
+
+
+class UndecidedGate(pytest.PytestWarning):
+    """A gate could not decide, and its threshold says ``undecided: warn``."""
 
 
 def judge_item(item: ScenarioItem, outcome: VariantOutcome, pipeline_failure: str | None) -> None:
@@ -18,7 +24,12 @@ def judge_item(item: ScenarioItem, outcome: VariantOutcome, pipeline_failure: st
     """
     found = judge_named(item.kind, outcome, pipeline_failure)
     if found.section and _show(item, found.heading, found.section) and found.gate is not None:
-        item.user_properties.append(("gate", found.gate))
+        item.user_properties += [("gate", found.gate), ("status", found.status)]
+    if found.warning is not None:
+        try:
+            item.warn(UndecidedGate(found.warning))
+        except UndecidedGate as error:  # warnings are errors in this session
+            raise CheckFailed(str(error)) from None
     if found.wrong is not None:
         raise CheckFailed(found.wrong)
 

@@ -13,7 +13,7 @@ from pytest_eng5.collection.options import Options
 if TYPE_CHECKING:
     from pytest_eng5.collection.session_report import SessionReport
 
-__all__ = ["header", "summarise_session"]
+__all__ = ["header", "status_of", "summarise_session"]
 
 _COLOURS = {"PASS": "green", "DONE": "green", "FAIL": "red", "ERROR": "red", "UNDECIDED": "yellow"}
 
@@ -46,6 +46,15 @@ def shown(path: Path) -> str:
     return os.fspath(path.relative_to(here)) if path.is_relative_to(here) else os.fspath(path)
 
 
+def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """Counts what passed with a warning because it is undecided apart from what passed."""
+    if not report.passed or report.when != "call":
+        return None
+    if ["status", "UNDECIDED"] not in [list(pair) for pair in report.user_properties]:
+        return None
+    return "undecided", "U", ("UNDECIDED", {"yellow": True})
+
+
 def summarise_session(reporter: pytest.TerminalReporter, report: SessionReport) -> None:
     """Write the table of variants and where everything lies."""
     reporter.section("eng5 alignment" if report.judged else "eng5")
@@ -57,4 +66,9 @@ def summarise_session(reporter: pytest.TerminalReporter, report: SessionReport) 
         else:
             reporter.write(f"{head} ")
             reporter.write_line(verdict, **{colour: True})
+    if report.undecided:
+        count = len(report.undecided)
+        reporter.write_line(f"{count} {'gate is' if count == 1 else 'gates are'} undecided:", yellow=True)
+    for text in report.undecided:
+        reporter.write_line(f"  {text}", yellow=True)
     reporter.write_line(f"evidence and reports: {shown(report.folder)}")

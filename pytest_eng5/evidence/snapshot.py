@@ -83,6 +83,7 @@ class PlannedThreshold(_Part):
     metric: str
     min: float | None = None
     max: float | None = None
+    confidence: float | None = None
     attainable: float | None = None
     problem: str | None = None
 

@@ -2,63 +2,28 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pytest_eng5.gates.threshold import TOLERANCE, ThresholdLike, bounds_of, satisfies
-from pytest_eng5.gates.wording import bound_text, plural
+from pytest_eng5.gates.registry import metric_info
+from pytest_eng5.gates.threshold import TOLERANCE, ThresholdLike, bounds_of, confidence_of, satisfies
+from pytest_eng5.gates.wording import bound_text
 
 if TYPE_CHECKING:
     from pytest_eng5.alignment import AlignmentMetrics, MetricValue
 
-__all__ = ["comparisons_to_decide", "hint_for"]
+__all__ = ["hint_for"]
 
 
 def hint_for(threshold: ThresholdLike, metrics: AlignmentMetrics, status: str) -> str | None:
     """A hint for a metric that was measured, or ``None`` if there is nothing to add."""
-    found = metrics.values[threshold.metric]
-    if status == "UNDECIDED":
-        return _undecided(threshold, metrics, found)
-    own = {
-        "zero_win_anchors": _zero_win,
-        "position_bias": _position_bias,
-        "kendall_tau": _tied_scores,
-    }.get(threshold.metric)
+    found, name = metrics.values[threshold.metric], threshold.metric
+    if confidence_of(threshold) is not None and not metric_info(name).interval:
+        return f"{name} has no interval, so its value was judged"
+    own = _OWN.get(name)
     special = own(threshold, metrics, status) if own else None
-    return special or (_close(threshold, found) if status == "FAIL" else None)
-
-
-def comparisons_to_decide(threshold: ThresholdLike, found: MetricValue, comparisons: int) -> int | None:
-    """About how many comparisons in all would move the interval off the threshold.
-
-    The side of the interval that reaches over the bound shrinks with the root of the number of comparisons,
-    if the value stays where it is. ``None`` if the value lies on the bound or there is no interval.
-    """
-    if found.low is None or found.high is None:
-        return None
-    needed = 0.0
-    for bound in bounds_of(threshold):
-        if math.isinf(bound) or not found.low <= bound <= found.high:
-            continue
-        side = found.value - found.low if bound < found.value else found.high - found.value
-        distance = abs(found.value - bound)
-        if distance < 1e-9:
-            return None
-        needed = max(needed, comparisons * (side / distance) ** 2)
-    return math.ceil(needed - 1e-6) if needed else None
-
-
-def _undecided(threshold: ThresholdLike, metrics: AlignmentMetrics, found: MetricValue) -> str:
-    if found.low is None:
-        return "no interval was computed; allow the bootstrap some resamples"
-    if found.method == "model":
-        return "compare the same anchors more often"
-    have = metrics.population.comparisons
-    total = comparisons_to_decide(threshold, found, have)
-    if total is None:
-        return "the value lies on the threshold: no number of comparisons will decide"
-    more = max(total - have, 1)
-    return f"about {plural(more, 'more comparison')} would decide, if the value stays where it is"
+    certain = confidence_of(threshold) is not None
+    return special or (_close(threshold, found) if status == "FAIL" and not certain else None)
 
 
 def _close(threshold: ThresholdLike, found: MetricValue) -> str | None:
@@ -88,3 +53,29 @@ def _tied_scores(threshold: ThresholdLike, metrics: AlignmentMetrics, status: st
     if metrics.values[threshold.metric].value <= metrics.attainable_tau_b + TOLERANCE:
         return None
     return "same-grade anchors have exactly equal scores, so tau-b exceeds what untied scores could attain"
+
+
+def _anchors(threshold: ThresholdLike, metrics: AlignmentMetrics, status: str) -> str | None:
+    """The anchors that a figure is about, worst first, and what to do."""
+    if status == "PASS":
+        return None
+    rows = metrics.quality.anchors
+    name = threshold.metric
+    if name == "suspect_grades":
+        told = [f"{row.id} ({row.grade}) may be {row.suspicion}" for row in rows if row.suspicion]
+        return f"{', '.join(told[:_SHOWN])}: ask an expert" if told else None
+    key = "outfit" if name == "worst_outfit" else "infit"
+    worst = sorted(rows, key=lambda row: -getattr(row, key))
+    chosen = [row for row in worst if row.misfit] if name == "misfitting_anchors" else worst[:1]
+    told = [f"{row.id} ({row.grade}) has {key} {getattr(row, key):.2f}" for row in chosen[:_SHOWN]]
+    return f"{', '.join(told)}: its verdicts contradict each other; look at its inversions" if told else None
+
+
+_Hint = Callable[[ThresholdLike, "AlignmentMetrics", str], str | None]
+_SHOWN = 5
+_OWN: dict[str, _Hint] = {
+    "zero_win_anchors": _zero_win,
+    "position_bias": _position_bias,
+    "kendall_tau": _tied_scores,
+    **dict.fromkeys(("suspect_grades", "misfitting_anchors", "worst_infit", "worst_outfit"), _anchors),
+}

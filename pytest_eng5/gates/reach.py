@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_eng5.gates.registry import MetricInfo, UnknownMetricError, metric_info
+from pytest_eng5.gates.registry import METRICS, MetricInfo, UnknownMetricError, metric_info
 from pytest_eng5.gates.threshold import TOLERANCE, ThresholdLike, bounds_of, satisfies
 from pytest_eng5.gates.wording import bound_text
 
@@ -75,6 +75,8 @@ def unreachable(threshold: ThresholdLike, grade_ranks: GradeRanks) -> str | None
 def _beyond(info: MetricInfo, low: float, high: float, grade_ranks: GradeRanks) -> str | None:
     known = [rank for rank in grade_ranks if rank is not None]
     complete = len(known) == len(grade_ranks) and len(known) >= 2
+    if complete and info.needs in ("three", "circle", "triads") and len(known) < 3:
+        return f"{info.name} cannot be measured: it takes at least 3 anchors, and there are 2"
     if complete and info.needs in ("decidable", "upper") and len(set(known)) == 1:
         return f"{info.name} cannot be measured: all {len(known)} anchors have the same grade"
     smallest, largest, why = _range(info, known if complete else None)
@@ -104,9 +106,19 @@ def _range(info: MetricInfo, known: list[int] | None) -> tuple[float, float, str
         return -best, best, why
     if info.high is not None:
         return info.low, info.high, None
+    if info.of_judge:
+        return info.low, *_most_of_judge(info, len(known))
     if info.needs in ("decidable", "upper"):
         return 0.0, float(untied), f"only {untied} of {pairs} pairs can be inverted"
     return 0.0, float(len(known) - 1), f"of {len(known)} anchors at least one wins"
+
+
+def _most_of_judge(info: MetricInfo, n: int) -> tuple[float, str | None]:
+    """Of a figure that no grade limits: the triads that can be circular, or the number of anchors."""
+    if info.name == "circular_triads":
+        most = (n**3 - (n if n % 2 else 4 * n)) / 24
+        return most, f"of {n} anchors at most {most:.0f} triads are circular (Kendall and Babington Smith)"
+    return (float(n), f"there are {n} anchors") if info.kind == "count" else (math.inf, None)
 
 
 def contradictions(
@@ -117,7 +129,7 @@ def contradictions(
     Args:
         thresholds: All thresholds of the variant; unknown metrics are left to :func:`unreachable`.
         grade_ranks: As there; an unknown grade or fewer than two anchors give no contradiction.
-        comparisons_max: The most comparisons between anchors that the run makes; default one full
+        comparisons_max: The most comparisons between anchors, all repeats together; default one full
             round-robin. Up to a round-robin no pair is compared twice.
     """
     known = [rank for rank in grade_ranks if rank is not None]
@@ -172,11 +184,12 @@ def _too_few(every: dict[str, ThresholdLike], known: list[int], limit: int) -> I
         yield Contradiction(
             ("coverage",), f"{limit} comparisons cover at most {limit / pairs:.3f} of {pairs} pairs"
         )
-    if "flip_rate" in every and limit <= pairs:
-        yield Contradiction(
-            ("flip_rate",),
-            f"up to {pairs} comparisons no pair is seen in both orders, so flip_rate cannot be measured",
-        )
+    for name in every:
+        if name in METRICS and METRICS[name].needs == "both_orders" and limit <= pairs:
+            yield Contradiction(
+                (name,),
+                f"up to {pairs} comparisons no pair is seen in both orders, so {name} cannot be measured",
+            )
 
 
 def _pairs(grade_ranks: Sequence[int]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from pytest_eng5.errors import UsageError
 __all__ = ["METRICS", "MetricInfo", "UnknownMetricError", "metric_info"]
 
 Kind = Literal["tau", "ratio", "count", "number", "flag"]
-Needs = Literal["comparisons", "decidable", "upper", "both_orders"]
+Needs = Literal["comparisons", "decidable", "upper", "both_orders", "three", "circle", "triads"]
 
 
 class UnknownMetricError(UsageError):
@@ -32,6 +32,8 @@ class MetricInfo:
         better: Which direction is good.
         needs: What must exist for it to be measured at all.
         description: One line for reports and help.
+        interval: Whether there is an interval, so that a threshold may have a ``confidence``.
+        of_judge: Whether it says how good judge and anchors are, and not how far they agree.
     """
 
     name: str
@@ -41,6 +43,8 @@ class MetricInfo:
     better: Literal["higher", "lower", "zero", "neither"]
     needs: Needs
     description: str
+    interval: bool = True
+    of_judge: bool = False
 
 
 _ALL = (
@@ -75,6 +79,7 @@ _ALL = (
     MetricInfo(
         *("expected_zero_win", "number", 0.0, None, "neither", "comparisons"),
         description="zero-win anchors that a judge without inversions would leave on average",
+        interval=False,
     ),
     MetricInfo(
         *("upper_grade_inversions", "count", 0.0, None, "lower", "upper"),
@@ -95,10 +100,56 @@ _ALL = (
     MetricInfo(
         *("coverage", "ratio", 0.0, 1.0, "higher", "comparisons"),
         description="share of anchor pairs compared",
+        interval=False,
     ),
     MetricInfo(
         *("connected", "flag", 0.0, 1.0, "higher", "comparisons"),
         description="1 if the comparisons join all anchors, else 0",
+        interval=False,
+    ),
+    MetricInfo(
+        *("first_rate", "ratio", 0.0, 1.0, "neither", "both_orders"),
+        *("P(first): how often essay A wins over pairs in both orders; 0.5 without bias", False, True),
+    ),
+    MetricInfo(
+        *("position_effect", "number", float("-inf"), None, "zero", "comparisons"),
+        *("advantage of essay A in logits, scores taken into account", True, True),
+    ),
+    MetricInfo(
+        *("circular_triads", "count", 0.0, None, "lower", "triads"),
+        *("times that i beats j, j beats k and k beats i", False, True),
+    ),
+    MetricInfo(
+        *("consistence", "ratio", float("-inf"), 1.0, "higher", "triads"),
+        *("Kendall's coefficient of consistence: 1 without circular triads", False, True),
+    ),
+    MetricInfo(
+        *("judge_infit", "number", 0.0, None, "neither", "circle"),
+        *("infit of the judge: about 1 where the model holds, above it with more upsets", False, True),
+    ),
+    MetricInfo(
+        *("judge_outfit", "number", 0.0, None, "neither", "circle"),
+        *("outfit of the judge: as infit, but heeding upsets in lopsided pairs", False, True),
+    ),
+    MetricInfo(
+        *("worst_infit", "number", 0.0, None, "lower", "circle"),
+        *("greatest infit of any anchor", False, True),
+    ),
+    MetricInfo(
+        *("worst_outfit", "number", 0.0, None, "lower", "circle"),
+        *("greatest outfit of any anchor", False, True),
+    ),
+    MetricInfo(
+        *("misfitting_anchors", "count", 0.0, None, "lower", "circle"),
+        *("anchors whose infit is above mean + 2 SD", False, True),
+    ),
+    MetricInfo(
+        *("suspect_grades", "count", 0.0, None, "lower", "decidable"),
+        *("anchors whose grade the judge contradicts in most comparisons", False, True),
+    ),
+    MetricInfo(
+        *("split_half", "ratio", float("-inf"), 1.0, "higher", "three"),
+        *("reliability from scores of random halves of the comparisons (Spearman-Brown)", False, True),
     ),
 )
 

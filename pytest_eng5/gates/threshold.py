@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-__all__ = ["TOLERANCE", "ThresholdLike", "bounds_of", "confidence_of", "satisfies"]
+__all__ = ["TOLERANCE", "ThresholdLike", "bounds_of", "confidence_of", "satisfies", "tolerates_undecided"]
 
 TOLERANCE = 1e-12
 """Slack of comparisons, for the rounding of floating point numbers only."""
@@ -14,7 +14,8 @@ TOLERANCE = 1e-12
 class ThresholdLike(Protocol):
     """A metric with a lowest value, a highest value, or both.
 
-    An optional attribute ``confidence`` asks for the whole interval to be judged instead of the value.
+    An optional attribute ``confidence`` asks for the whole interval to be judged instead of the value;
+    ``undecided`` says what then becomes of a gate that cannot decide, ``fail`` (the default) or ``warn``.
     """
 
     @property
@@ -41,6 +42,11 @@ def confidence_of(threshold: ThresholdLike) -> float | None:
     """The confidence that the threshold asks for, ``None`` if the point value is to be judged."""
     value = getattr(threshold, "confidence", None)
     return None if value is None else float(value)
+
+
+def tolerates_undecided(threshold: ThresholdLike) -> bool:
+    """Whether an undecided gate is to be a warning and not a failure."""
+    return getattr(threshold, "undecided", None) == "warn"
 
 
 def satisfies(value: float, low: float, high: float) -> bool:

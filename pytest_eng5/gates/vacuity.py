@@ -44,6 +44,10 @@ def _nothing_for(info: MetricInfo, found: Population) -> str | None:
         return "no comparison was between a grade A or B and a lower one"
     if info.needs == "both_orders" and found.pairs_in_both_orders == 0:
         return "no pair was seen in both orders"
+    if info.needs in ("three", "circle", "triads") and found.graded < 3:
+        return f"it takes at least 3 anchors, and there are {found.graded}"
+    if info.needs == "circle" and found.pairs_compared < found.graded:
+        return f"{found.pairs_compared} pairs close no circle, so scores fit any outcome"
     return None
 
 
@@ -52,8 +56,20 @@ def _undefined(info: MetricInfo, metrics: AlignmentMetrics) -> str | None:
     if found is None:
         return "it was not computed"
     if not math.isfinite(found.value):
-        return f"its value is {'undefined' if math.isnan(found.value) else found.value} (all scores equal?)"
+        value = "undefined" if math.isnan(found.value) else str(found.value)
+        return f"its value is {value} ({_WHY_UNDEFINED.get(info.name, 'all scores equal?')})"
     return None
+
+
+_TRIADS = "no three anchors were all compared with each other, each pair with a majority"
+_WHY_UNDEFINED = {
+    "position_effect": "no comparison that closes a circle tells the order from the essays",
+    "circular_triads": _TRIADS,
+    "consistence": _TRIADS,
+    "misfitting_anchors": "of fewer than 6 anchors none can stand out by 2 SD",
+    "suspect_grades": "no anchor has two comparisons with lower grades, or two with higher ones",
+    "split_half": "the halves have no scores to correlate",
+}
 
 
 def _names(ids: tuple[str, ...], total: int) -> str:

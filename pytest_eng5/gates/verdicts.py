@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from pytest_eng5.errors import UsageError
+from pytest_eng5.gates.deciding import Needed, needed_to_decide
 from pytest_eng5.gates.hints import hint_for
 from pytest_eng5.gates.registry import MetricInfo, metric_info
-from pytest_eng5.gates.threshold import TOLERANCE, ThresholdLike, bounds_of, confidence_of, satisfies
+from pytest_eng5.gates.threshold import (
+    TOLERANCE,
+    ThresholdLike,
+    bounds_of,
+    confidence_of,
+    satisfies,
+    tolerates_undecided,
+)
 from pytest_eng5.gates.vacuity import vacuous
-from pytest_eng5.gates.wording import bound_text, interval_text, plural, value_text
+from pytest_eng5.gates.wording import bound_text, ends_text, interval_text, plural, value_text
 
 if TYPE_CHECKING:
     from pytest_eng5.alignment import AlignmentMetrics, MetricValue
 
-__all__ = ["Status", "Verdict", "judge"]
+__all__ = ["Status", "Verdict", "judge", "unmeasured"]
+
+_VACUOUS = "a gate never passes on what was not measured"
 
 
 class Status(StrEnum):
@@ -45,6 +55,9 @@ class Verdict:
         attainable: Greatest value that the grade ties allow, for tau.
         comparisons: Comparisons that the value rests on.
         reason: Why the metric could not be judged; ``None`` if it was.
+        confidence: Of the interval that was judged; ``None`` if the point value was.
+        tolerated: Whether the gate is undecided and the threshold wants no more than a warning then.
+        needed: Comparisons in all that would decide; ``None`` if it is decided, or no number would.
     """
 
     metric: str
@@ -59,6 +72,9 @@ class Verdict:
     attainable: float | None
     comparisons: int
     reason: str | None = None
+    confidence: float | None = None
+    tolerated: bool = False
+    needed: int | None = None
 
     @property
     def passed(self) -> bool:
@@ -84,23 +100,49 @@ def judge(threshold: ThresholdLike, metrics: AlignmentMetrics) -> Verdict:
             other than the one the metrics were computed with.
     """
     info = metric_info(threshold.metric)
-    _check(threshold, metrics)
+    _check(info, threshold, metrics)
     reason = vacuous(info, metrics)
     if reason is not None:
-        return _verdict(threshold, metrics, Status.FAIL, _unmeasured(info, metrics, reason), None, reason)
-    status = _status(threshold, metrics.values[info.name])
-    message = _measured(info, threshold, metrics, status)
-    return _verdict(threshold, metrics, status, message, hint_for(threshold, metrics, status.value), None)
+        return _verdict(threshold, metrics, Status.FAIL, _unmeasured(info, metrics, reason), _VACUOUS, reason)
+    status = _status(info, threshold, metrics.values[info.name])
+    needed = needed_to_decide(threshold, metrics) if status is Status.UNDECIDED else None
+    message = _measured(info, threshold, metrics, status, needed)
+    hint = needed.sentence if needed else hint_for(threshold, metrics, status.value)
+    verdict = _verdict(threshold, metrics, status, message, hint, None)
+    return replace(
+        verdict,
+        confidence=confidence_of(threshold) if info.interval else None,
+        tolerated=needed is not None and tolerates_undecided(threshold),
+        needed=needed.comparisons if needed else None,
+    )
 
 
-def _check(threshold: ThresholdLike, metrics: AlignmentMetrics) -> None:
+def unmeasured(threshold: ThresholdLike, reason: str) -> Verdict:
+    """The verdict where there are no metrics at all."""
+    return Verdict(
+        metric=threshold.metric,
+        status=Status.FAIL,
+        message=f"FAIL {threshold.metric} not measured: {reason}",
+        hint=_VACUOUS,
+        value=math.nan,
+        low=None,
+        high=None,
+        minimum=threshold.min,
+        maximum=threshold.max,
+        attainable=None,
+        comparisons=0,
+        reason=reason,
+    )
+
+
+def _check(info: MetricInfo, threshold: ThresholdLike, metrics: AlignmentMetrics) -> None:
     low, high = bounds_of(threshold)
     if math.isnan(low) or math.isnan(high) or (low == -math.inf and high == math.inf):
         raise UsageError(
             f"threshold of {threshold.metric} has min {threshold.min} and max {threshold.max}",
             fix="give it a min, a max or both",
         )
-    confidence = confidence_of(threshold)
+    confidence = confidence_of(threshold) if info.interval else None
     used = metrics.bootstrap.confidence
     if confidence is not None and not math.isclose(confidence, used):
         raise UsageError(
@@ -109,26 +151,34 @@ def _check(threshold: ThresholdLike, metrics: AlignmentMetrics) -> None:
         )
 
 
-def _status(threshold: ThresholdLike, found: MetricValue) -> Status:
+def _status(info: MetricInfo, threshold: ThresholdLike, found: MetricValue) -> Status:
     low, high = bounds_of(threshold)
-    if confidence_of(threshold) is None:
+    if confidence_of(threshold) is None or not info.interval:
         return Status.PASS if satisfies(found.value, low, high) else Status.FAIL
     if found.low is None or found.high is None:
-        if found.method != "exact" or not math.isfinite(found.value):
-            return Status.UNDECIDED
-        return Status.PASS if satisfies(found.value, low, high) else Status.FAIL
+        return Status.UNDECIDED
     if satisfies(found.low, low, high) and satisfies(found.high, low, high):
         return Status.PASS
     apart = found.high < low - TOLERANCE or found.low > high + TOLERANCE
     return Status.FAIL if apart else Status.UNDECIDED
 
 
-def _measured(info: MetricInfo, threshold: ThresholdLike, metrics: AlignmentMetrics, status: Status) -> str:
+def _measured(
+    info: MetricInfo,
+    threshold: ThresholdLike,
+    metrics: AlignmentMetrics,
+    status: Status,
+    needed: Needed | None,
+) -> str:
+    """``FAIL kendall_tau 0.791 < 0.90 (..)``; what is undecided names the demand, and what would decide."""
     found = metrics.values[info.name]
     low, high = bounds_of(threshold)
     value = value_text(found.value, info.kind, low, high)
-    relation = _relation(info, threshold, found.value)
-    return f"{status.value} {info.name} {value} {relation} ({', '.join(_context(info, metrics, found))})"
+    context = ", ".join(_context(info, threshold, metrics, found))
+    if needed is not None:
+        demand = _demand(info, threshold)
+        return f"{status.value} {info.name} {value}, wanted {demand} ({context}; {needed.brief})"
+    return f"{status.value} {info.name} {value} {_relation(info, threshold, found.value)} ({context})"
 
 
 def _relation(info: MetricInfo, threshold: ThresholdLike, value: float) -> str:
@@ -140,17 +190,26 @@ def _relation(info: MetricInfo, threshold: ThresholdLike, value: float) -> str:
         return f"< {bound_text(low, count=count)}"
     if not at_most:
         return f"> {bound_text(high, count=count)}"
-    parts = [
-        f"{sign} {bound_text(b, count=count)}" for sign, b in ((">=", low), ("<=", high)) if math.isfinite(b)
-    ]
-    return " and ".join(parts)
+    return _demand(info, threshold)
 
 
-def _context(info: MetricInfo, metrics: AlignmentMetrics, found: MetricValue) -> list[str]:
+def _demand(info: MetricInfo, threshold: ThresholdLike) -> str:
+    count = info.kind in ("count", "flag")
+    ends = zip((">=", "<="), bounds_of(threshold), strict=True)
+    return " and ".join(f"{sign} {bound_text(b, count=count)}" for sign, b in ends if math.isfinite(b))
+
+
+def _context(
+    info: MetricInfo, threshold: ThresholdLike, metrics: AlignmentMetrics, found: MetricValue
+) -> list[str]:
     context = []
     if found.low is not None and found.high is not None:
         percent = f"{metrics.bootstrap.confidence * 100:g} % CI"
-        context.append(f"{percent} {interval_text(found.low, found.high, info.kind)}")
+        if confidence_of(threshold) is None:
+            ends = interval_text(found.low, found.high, info.kind)
+        else:
+            ends = ends_text(found.low, found.high, *bounds_of(threshold))
+        context.append(f"{percent} {ends}")
     best = _attainable(info.name, metrics)
     if best is not None:
         context.append(f"attainable {best:.3f}")
@@ -179,7 +238,7 @@ def _verdict(
         metric=threshold.metric,
         status=status,
         message=message,
-        hint=hint if reason is None else "a gate never passes on what was not measured",
+        hint=hint,
         value=math.nan if found is None else found.value,
         low=None if found is None else found.low,
         high=None if found is None else found.high,

@@ -7,7 +7,7 @@ import math
 from pytest_eng5.gates.registry import Kind
 from pytest_eng5.gates.threshold import satisfies
 
-__all__ = ["bound_text", "interval_text", "plural", "value_text"]
+__all__ = ["bound_text", "ends_text", "interval_text", "plural", "value_text"]
 
 _DECIMALS: dict[Kind, int] = {"tau": 3, "ratio": 3, "number": 2, "count": 0, "flag": 0}
 
@@ -42,6 +42,23 @@ def interval_text(low: float, high: float, kind: Kind) -> str:
     else:
         ends = _unsigned_zero(f"{low:.2f}"), _unsigned_zero(f"{high:.2f}")
     return (" to " if ends[0].startswith("-") else "-").join(ends)
+
+
+def ends_text(low: float, high: float, *bounds: float) -> str:
+    """An interval that is judged: as many decimals, two at least, as keep each end on its side of bounds."""
+    ends = [_end(end, bounds) for end in (low, high)]
+    return (" to " if ends[0].startswith("-") else "-").join(ends)
+
+
+def _end(end: float, bounds: tuple[float, ...]) -> str:
+    finite = [bound for bound in bounds if math.isfinite(bound)]
+    for decimals in range(2, 13):
+        text = f"{end:.{decimals}f}"
+        if all((end > bound) == (float(text) > bound) for bound in finite) and all(
+            (end < bound) == (float(text) < bound) for bound in finite
+        ):
+            return _unsigned_zero(text)
+    return repr(end)
 
 
 def plural(count: int, noun: str) -> str:

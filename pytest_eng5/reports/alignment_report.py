@@ -10,24 +10,20 @@ from pytest_eng5.alignment import AnchorRow, InversionRow
 from pytest_eng5.checks import summarise
 from pytest_eng5.contracts import utc_now
 from pytest_eng5.evidence import SourceText, VariantFolder, write_atomic, write_json
-from pytest_eng5.gates import METRICS
 from pytest_eng5.reports.figures import (
-    LABELS,
     NOT_AVAILABLE,
     attainable_text,
     cost_text,
-    figure,
-    interval,
     number,
     unfit,
-    why_unknown,
 )
+from pytest_eng5.reports.judge_quality import figure_rows, quality_section
 from pytest_eng5.reports.markdown import code, fenced, inline, shortened, table
 from pytest_eng5.reports.outcome import RunOutcome, VariantOutcome
 
 __all__ = ["alignment_markdown", "write_alignment_report"]
 
-SCHEMA_VERSION = "1.0.0"
+SCHEMA_VERSION = "1.1.0"
 
 
 def write_alignment_report(
@@ -62,6 +58,7 @@ def alignment_markdown(outcome: VariantOutcome, generated: datetime) -> str:
         _verdicts(outcome),
         _findings(outcome),
         _anchors(outcome),
+        quality_section(outcome),
         _inversions(outcome),
         ["---"],
         _prompts(outcome),
@@ -120,16 +117,10 @@ def _summary(outcome: VariantOutcome) -> list[str]:
     if outcome.usable != ledger.succeeded:
         rows.append(("Comparisons between two essays of the plan", str(outcome.usable), ""))
     if metrics is not None:
-        for name, found in outcome.metrics.items():
-            value = figure(name, found)
-            text = value or f"{NOT_AVAILABLE}: {inline(why_unknown(METRICS[name], metrics))}"
-            rows.append((LABELS.get(name, name), text, (interval(name, found) or "") if value else ""))
-        rows.insert(
-            -len(metrics.values) + 2, ("Attainable tau-b", attainable_text(metrics.attainable_tau_b), "")
-        )
-        rows.insert(
-            -len(metrics.values) + 2, ("Attainable tau-a", attainable_text(metrics.attainable_tau_a), "")
-        )
+        figures = figure_rows(outcome, metrics)
+        attainable = (metrics.attainable_tau_b, metrics.attainable_tau_a)
+        best = zip(("Attainable tau-b", "Attainable tau-a"), map(attainable_text, attainable), strict=True)
+        rows += [*figures[:2], *((name, text, "") for name, text in best), *figures[2:]]
     rows.append(("Cost (as reported)", cost_text(outcome) or f"{NOT_AVAILABLE}: no callback", ""))
     level = f"{metrics.bootstrap.confidence * 100:g} % CI" if metrics else "95 % CI"
     lines = ["## Summary Metrics", "", *table(("Metric", "Value", level), rows, right=(1, 2))]

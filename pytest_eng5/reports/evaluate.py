@@ -11,7 +11,8 @@ from pytest_eng5.alignment import AlignmentData, AlignmentMetrics, alignment_met
 from pytest_eng5.checks import ledger
 from pytest_eng5.errors import Eng5Error
 from pytest_eng5.evidence import EvidenceError, RunEvidence, VariantFolder, load_evidence
-from pytest_eng5.gates import Status, ThresholdLike, Verdict, judge
+from pytest_eng5.gates import METRICS, ThresholdLike, Verdict, judge, unmeasured
+from pytest_eng5.gates.threshold import confidence_of
 from pytest_eng5.reports.checking import checked, crash
 from pytest_eng5.reports.outcome import NOTHING, QUIET_MODES, Outcome, RunOutcome, VariantOutcome
 from pytest_eng5.reports.planned import planned_variant
@@ -133,7 +134,7 @@ def _measure(
     evidence: Sequence[RunEvidence], bootstrap: int, seed: int, thresholds: Sequence[ThresholdLike]
 ) -> dict[float, AlignmentMetrics] | str:
     """Figures by confidence: the usual one, and those that thresholds ask for; or why there are none."""
-    wanted = {CONFIDENCE, *(confidence_of(threshold) for threshold in thresholds)}
+    wanted = {CONFIDENCE, *map(_confidence, thresholds)}
     try:
         data: AlignmentData = population(evidence)
         measure = partial(alignment_metrics, data, bootstrap=bootstrap, seed=seed)
@@ -142,29 +143,13 @@ def _measure(
         return str(error).splitlines()[0]
 
 
-def confidence_of(threshold: ThresholdLike) -> float:
-    """The confidence that a threshold asks for, else that of every report."""
-    value = getattr(threshold, "confidence", None)
-    return CONFIDENCE if value is None else float(value)
-
-
 def _judge(threshold: ThresholdLike, figures: dict[float, AlignmentMetrics], problem: str | None) -> Verdict:
-    metrics = figures.get(confidence_of(threshold))
-    return _unmeasured(threshold, problem or "unknown") if metrics is None else judge(threshold, metrics)
+    metrics = figures.get(_confidence(threshold))
+    return unmeasured(threshold, problem or "unknown") if metrics is None else judge(threshold, metrics)
 
 
-def _unmeasured(threshold: ThresholdLike, problem: str) -> Verdict:
-    return Verdict(
-        metric=threshold.metric,
-        status=Status.FAIL,
-        message=f"FAIL {threshold.metric} not measured: {problem}",
-        hint="a gate never passes on what was not measured",
-        value=math.nan,
-        low=None,
-        high=None,
-        minimum=threshold.min,
-        maximum=threshold.max,
-        attainable=None,
-        comparisons=0,
-        reason=problem,
-    )
+def _confidence(threshold: ThresholdLike) -> float:
+    """The confidence that a threshold asks for, else that of every report."""
+    info = METRICS.get(threshold.metric)
+    asked = confidence_of(threshold) if info is not None and info.interval else None
+    return CONFIDENCE if asked is None else asked

@@ -38,6 +38,17 @@ LABELS = {
     "ssr": "Scale separation reliability",
     "coverage": "Pairs compared",
     "connected": "Comparisons connect all anchors",
+    "first_rate": "P(first), pairs in both orders",
+    "position_effect": "Position effect (logits)",
+    "circular_triads": "Circular triads",
+    "consistence": "Coefficient of consistence",
+    "judge_infit": "Infit of the judge",
+    "judge_outfit": "Outfit of the judge",
+    "worst_infit": "Greatest infit of an anchor",
+    "worst_outfit": "Greatest outfit of an anchor",
+    "misfitting_anchors": "Misfitting anchors",
+    "suspect_grades": "Suspect grades",
+    "split_half": "Split-half reliability",
 }
 """What the report calls each metric."""
 

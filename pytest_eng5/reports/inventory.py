@@ -110,6 +110,8 @@ def _value(value: object) -> str:
 def _threshold(threshold: PlannedThreshold) -> str:
     parts = [f">= {threshold.min:g}"] if threshold.min is not None else []
     parts += [f"<= {threshold.max:g}"] if threshold.max is not None else []
+    if threshold.confidence is not None:
+        parts.append(f"with {threshold.confidence * 100:g} % confidence")
     if threshold.attainable is not None:
         parts.append(f"(attainable {number(threshold.attainable)})")
     if threshold.problem is not None:

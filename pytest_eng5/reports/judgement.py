@@ -38,12 +38,16 @@ class Judgement:
         heading: Of the section, if there is one.
         section: What there is to know besides.
         gate: The verdict of a gate in one sentence.
+        status: That verdict in one word: PASS, FAIL or UNDECIDED.
+        warning: What must not be overlooked although it passes.
     """
 
     wrong: str | None = None
     heading: str = ""
     section: str = ""
     gate: str | None = None
+    status: str | None = None
+    warning: str | None = None
 
 
 def item_names(mode: str, outcome: VariantOutcome) -> Iterator[str]:
@@ -155,7 +159,15 @@ def _expectation(outcome: VariantOutcome) -> str | None:
 def _gate(verdict: Verdict) -> Judgement:
     wrong = [verdict.message] + ([f"  hint: {verdict.hint}"] if verdict.hint else [])
     text = verdict.message if verdict.hint is None else f"{verdict.message}\nhint: {verdict.hint}"
-    return Judgement(None if verdict.passed else "\n".join(wrong), "eng5 gate", text, verdict.message)
+    passes = verdict.passed or verdict.tolerated
+    return Judgement(
+        wrong=None if passes else "\n".join(wrong),
+        heading="eng5 gate",
+        section=text,
+        gate=verdict.message,
+        status=verdict.status.value,
+        warning=verdict.message if verdict.tolerated else None,
+    )
 
 
 def _lines(findings: Iterable[Finding]) -> list[str]:

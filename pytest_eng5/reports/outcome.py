@@ -12,7 +12,7 @@ from typing import Any
 from pytest_eng5.alignment import AlignmentMetrics, MetricValue
 from pytest_eng5.checks import Ledger
 from pytest_eng5.evidence import Finding, InventorySnapshot, RunEnding, RunPlan
-from pytest_eng5.gates import METRICS, Verdict
+from pytest_eng5.gates import METRICS, Status, Verdict
 from pytest_eng5.gates.vacuity import vacuous
 
 __all__ = ["NOTHING", "Outcome", "RunOutcome", "VariantOutcome", "exit_status"]
@@ -43,9 +43,10 @@ class Outcome(StrEnum):
 def exit_status(outcomes: Sequence[VariantOutcome]) -> int:
     """The command line's exit code for all variants: that of the worst.
 
+    A gate that is undecided and wants no more than a warning then counts as passed.
     An error is the user's to put right (2) if no run came to grief in another way.
     """
-    code = Outcome.worst(outcome.verdict for outcome in outcomes).exit_code
+    code = Outcome.worst(outcome.verdict for outcome in outcomes if not outcome.tolerated).exit_code
     endings = [run.ending for outcome in outcomes for run in outcome.runs]
     troubles = {ending.reason.exit_code if ending else 4 for ending in endings} & {2, 4}
     return 2 if code == Outcome.ERROR.exit_code and troubles == {2} else code
@@ -58,7 +59,10 @@ NOTHING = Ledger(planned=0, succeeded=0, failed=0, unreadable=0, missing=0, unex
 QUIET_MODES = frozenset({"plan", "dry-run"})
 """Modes in which nothing is compared."""
 
-OF_THE_ORDER = ("kendall_tau", "kendall_tau_a", "ssr")
+OF_THE_ORDER = (
+    *("kendall_tau", "kendall_tau_a", "ssr", "position_effect", "judge_infit", "judge_outfit"),
+    *("worst_infit", "worst_outfit", "misfitting_anchors", "split_half"),
+)
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,17 @@ class VariantOutcome:
         """Whether comparisons were to be made and waited for, so that there is something to judge."""
         waited = not self.runs or any(not (run.ending and run.ending.reason.is_quiet) for run in self.runs)
         return self.mode not in QUIET_MODES and waited
+
+    @property
+    def undecided(self) -> tuple[Verdict, ...]:
+        """Gates whose interval holds the threshold."""
+        return tuple(verdict for verdict in self.verdicts if verdict.status is Status.UNDECIDED)
+
+    @property
+    def tolerated(self) -> bool:
+        """Whether the variant is undecided only by gates that want no more than a warning then."""
+        undecided = self.undecided
+        return self.verdict is Outcome.UNDECIDED and bool(undecided) and all(v.tolerated for v in undecided)
 
     @property
     def essay_counts(self) -> tuple[int, int] | None:

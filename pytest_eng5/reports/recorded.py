@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 _RUN = "run-"
+_KEYS = ("min", "max", "confidence", "undecided")
 _MARKS = ("plan.json", "inventory.json")
 
 
@@ -35,6 +36,7 @@ class _Bounds:
     min: float | None
     max: float | None
     confidence: float | None = None
+    undecided: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Criteria:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `from_dict` and the resolved scenario of a plan have them."""
         return {
-            "thresholds": {t.metric: {"min": t.min, "max": t.max} for t in self.thresholds},
+            "thresholds": {t.metric: {key: getattr(t, key, None) for key in _KEYS} for t in self.thresholds},
             "expect": None if self.expected_codes is None else {"findings": sorted(self.expected_codes)},
         }
 
@@ -60,7 +62,7 @@ class Criteria:
     def from_dict(cls, values: dict[str, Any]) -> Criteria:
         """The criteria in the resolved scenario of a plan."""
         bounds = [
-            _Bounds(metric, found.get("min"), found.get("max"), found.get("confidence"))
+            _Bounds(metric, *(found.get(key) for key in _KEYS))
             for metric, found in values.get("thresholds", {}).items()
         ]
         expect = values.get("expect")

@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from pytest_eng5.evidence import RunFolder, VariantFolder
+from pytest_eng5.gates import Verdict
 from pytest_eng5.reports.alignment_report import write_alignment_report
 from pytest_eng5.reports.grades import grade_lines
 from pytest_eng5.reports.inventory import inventory_text
@@ -14,7 +15,7 @@ from pytest_eng5.reports.outcome import RunOutcome, VariantOutcome
 from pytest_eng5.reports.summary import write_summary
 from pytest_eng5.reports.terminal import terminal_table
 
-__all__ = ["check_text", "session_text", "write_session"]
+__all__ = ["check_text", "session_text", "undecided_text", "write_session"]
 
 _ALIKE = 3
 
@@ -84,9 +85,26 @@ def _why(outcome: VariantOutcome, verbose: bool) -> Iterator[str]:
     told = [verdict.message for verdict in outcome.verdicts if verdict.passed] if verbose else []
     for text in (*outcome.reasons, *told):
         yield f"{outcome.variant}: {text}"
+    for verdict in outcome.undecided:
+        yield f"{outcome.variant}: {verdict.metric}: {_advice(verdict)}"
     if outcome.reasons:
         logs = (RunFolder(run.root).log for run in outcome.runs)
         yield from (f"{outcome.variant}: log: {log}" for log in logs if log.exists())
+
+
+def _advice(verdict: Verdict) -> str:
+    """What would decide a gate that is undecided."""
+    warned = "a warning only (undecided: warn); " if verdict.tolerated else ""
+    return f"{warned}{verdict.hint}"
+
+
+def undecided_text(outcomes: Sequence[VariantOutcome]) -> Iterator[str]:
+    """A line per gate that is undecided, whatever becomes of it."""
+    for outcome in outcomes:
+        for verdict in outcome.undecided:
+            warned = ", only warned of" if verdict.tolerated else ""
+            message = verdict.message.removeprefix("UNDECIDED ")
+            yield f"{outcome.scenario} / {outcome.variant}: {message}{warned}"
 
 
 def check_text(outcomes: Sequence[VariantOutcome]) -> list[str]:
@@ -94,7 +112,9 @@ def check_text(outcomes: Sequence[VariantOutcome]) -> list[str]:
     lines = terminal_table(outcomes)
     for outcome in outcomes:
         lines += ["", f"{outcome.scenario} / {outcome.variant}"]
-        lines += [f"  {verdict.message}" for verdict in outcome.verdicts]
+        for verdict in outcome.verdicts:
+            lines.append(f"  {verdict.message}")
+            lines += [f"    {_advice(verdict)}"] if verdict in outcome.undecided else []
         lines += [f"  {line}" for run in outcome.runs for line in _findings(run)]
         told = {verdict.message for verdict in outcome.verdicts}
         lines += [f"  {outcome.verdict}: {reason}" for reason in outcome.reasons if reason not in told]

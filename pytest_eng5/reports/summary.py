@@ -12,10 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pytest_eng5.alignment import MetricValue
 from pytest_eng5.evidence import write_json
+from pytest_eng5.gates import Verdict
 from pytest_eng5.reports.outcome import VariantOutcome
 
 __all__ = [
     "Summary",
+    "SummaryGate",
     "SummaryMetric",
     "SummaryScenario",
     "SummaryVariant",
@@ -36,6 +38,19 @@ class SummaryMetric(_Part):
     high: float | None
 
 
+class SummaryGate(_Part):
+    """One gate."""
+
+    status: Literal["PASS", "FAIL", "UNDECIDED"]
+    min: float | None = None
+    max: float | None = None
+    confidence: float | None = Field(default=None, description="Null: the value was judged, not an interval")
+    tolerated: bool = Field(default=False, description="Undecided, which the scenario makes a warning only")
+    needed: int | None = Field(
+        default=None, description="Comparisons in all that would decide; null if decided or no number would"
+    )
+
+
 class SummaryVariant(_Part):
     """One variant."""
 
@@ -44,6 +59,7 @@ class SummaryVariant(_Part):
         description="DONE: the mode judges nothing and nothing went wrong"
     )
     metrics: dict[str, SummaryMetric]
+    gates: dict[str, SummaryGate] = {}
     comparisons: int = Field(ge=0, description="Comparisons that succeeded, all runs together")
     cost_usd: float | None = Field(description="As reported in the callbacks; null if not known")
     run_dirs: tuple[str, ...] = Field(description="Run folders, relative to the folder of the summary")
@@ -59,7 +75,7 @@ class SummaryScenario(_Part):
 class Summary(_Part):
     """The whole document."""
 
-    schema_version: str = Field(default="1.1.0", pattern=r"^1\.\d+\.\d+$")
+    schema_version: str = Field(default="1.2.0", pattern=r"^1\.\d+\.\d+$")
     session: str
     scenarios: tuple[SummaryScenario, ...]
 
@@ -95,9 +111,21 @@ def _variant(outcome: VariantOutcome, root: Path) -> SummaryVariant:
         variant=outcome.variant,
         verdict=outcome.verdict.value,
         metrics={name: _metric(found) for name, found in outcome.metrics.items()},
+        gates={verdict.metric: _gate(verdict) for verdict in outcome.verdicts},
         comparisons=outcome.ledger.succeeded,
         cost_usd=outcome.cost_usd,
         run_dirs=tuple(Path(os.path.relpath(folder, root)).as_posix() for folder in made),
+    )
+
+
+def _gate(verdict: Verdict) -> SummaryGate:
+    return SummaryGate(
+        status=verdict.status.value,
+        min=_finite(verdict.minimum),
+        max=_finite(verdict.maximum),
+        confidence=verdict.confidence,
+        tolerated=verdict.tolerated,
+        needed=verdict.needed,
     )
 
 

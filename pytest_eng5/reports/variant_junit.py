@@ -62,7 +62,12 @@ def junit_path(session: Path, outcome: VariantOutcome) -> Path:
 def suite_of(outcome: VariantOutcome, cases: Sequence[JUnitCase]) -> bytes:
     """The suite of a variant, with what is true of all of its items."""
     name = f"{outcome.scenario}.{outcome.variant}"
-    properties = {"scenario": outcome.scenario, "variant": outcome.variant, "verdict": outcome.verdict.value}
+    properties = {
+        "scenario": outcome.scenario,
+        "variant": outcome.variant,
+        "verdict": outcome.verdict.value,
+        "undecided": len(outcome.undecided),
+    }
     return junit_xml(name, cases, properties)
 
 
@@ -104,7 +109,7 @@ def _judged(case: JUnitCase, outcome: VariantOutcome, failure: str | None) -> JU
     if found.section:
         case = replace(case, sections=[(f"Captured {found.heading} call", found.section)])
     if found.gate is not None:
-        case = replace(case, properties=[*case.properties, ("gate", found.gate)])
+        case = replace(case, properties=[*case.properties, ("gate", found.gate), ("status", found.status)])
     if found.wrong is None:
         return case
     return replace(case, outcome="failed", message=found.wrong.splitlines()[0], details=found.wrong)

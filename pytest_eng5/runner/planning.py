@@ -19,7 +19,7 @@ from pytest_eng5.evidence import (
     hash_files,
 )
 from pytest_eng5.evidence.snapshot import FileRole
-from pytest_eng5.gates import attainable, contradictions, unreachable
+from pytest_eng5.gates import attainable, contradictions, never_certain, unreachable
 from pytest_eng5.runner.capacity import Capacity, Shortage, comparison_shortages, essay_shortages
 from pytest_eng5.runner.inventory import Essay, Inventory
 from pytest_eng5.runner.settings import RunnerSettings
@@ -163,7 +163,7 @@ def _thresholds(variant: Variant, inventory: Inventory) -> Iterator[PlannedThres
     """Thresholds with what they can attain; what excludes another one is told at the first of both."""
     ranks = [grade_rank(essay.grade or "") for essay in inventory.anchors]
     known = [rank for rank in ranks if rank is not None]
-    planned = variant.planned_comparisons(len(ranks))
+    planned = variant.planned_comparisons(len(ranks)) * variant.repeats
     clashes = contradictions(variant.thresholds, ranks, planned)
     first = {clash.metrics[0]: str(clash) for clash in reversed(clashes)}
     for threshold in variant.thresholds:
@@ -176,7 +176,10 @@ def _thresholds(variant: Variant, inventory: Inventory) -> Iterator[PlannedThres
             min=threshold.min,
             max=threshold.max,
             attainable=most,
-            problem=unreachable(threshold, ranks) or first.get(threshold.metric),
+            confidence=threshold.confidence,
+            problem=unreachable(threshold, ranks)
+            or never_certain(threshold, ranks, planned)
+            or first.get(threshold.metric),
         )
 
 

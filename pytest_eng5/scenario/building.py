@@ -86,6 +86,7 @@ def _threshold(metric: str, keys: ThresholdKeys, nodes: MappingNode) -> Threshol
         location=nodes.location_of(metric),
         min_location=_location(nodes, metric, "min"),
         max_location=_location(nodes, metric, "max"),
+        confidence_location=_location(nodes, metric, "confidence"),
     )
 
 

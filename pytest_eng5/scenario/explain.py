@@ -137,6 +137,8 @@ def _hint(schema: Schema, node: Node | None) -> str | None:
         return "write true or false"
     if kind in ("number", "integer") and isinstance(node.value, str):
         return _number_hint(node)
+    if schema.get("exclusiveMaximum") == 1 and isinstance(node.value, int | float) and 1 < node.value < 100:
+        return f"did you mean {node.value / 100:g}?"
     if kind == "array":
         return f"write [{shown_text(node.text)}]" if node.text else None
     return None
@@ -144,6 +146,8 @@ def _hint(schema: Schema, node: Node | None) -> str | None:
 
 def _number_hint(node: Scalar) -> str | None:
     text = node.text.strip()
+    if text.endswith("%") and text[:-1].strip().replace(".", "", 1).isdigit():
+        return f"write {float(text[:-1]) / 100:g}"
     if node.quoted and text.replace(".", "", 1).isdigit():
         return "remove the quotes"
     if text.replace(",", "", 1).isdigit():

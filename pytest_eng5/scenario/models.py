@@ -56,7 +56,7 @@ __all__ = [
 Mode: TypeAlias = Literal["plan", "dry-run", "execute", "anchor-align-test"]
 Effort: TypeAlias = Literal["none", "low", "medium", "high"]
 Verbosity: TypeAlias = Literal["low", "medium", "high"]
-Undecided: TypeAlias = Literal["fail", "skip", "xfail"]
+Undecided: TypeAlias = Literal["fail", "warn"]
 GradeScaleId: TypeAlias = Literal["swedish_8_anchor", "eng5_np_legacy_9_step", "eng5_np_national_9_step"]
 
 _Course = Annotated[CourseCode, AS_TEXT]
@@ -153,10 +153,16 @@ class ThresholdKeys(_Keys):
     min: Number | None = Field(None, description="Lowest value that passes.", examples=[0.9])
     max: Number | None = Field(None, description="Highest value that passes.", examples=[1])
     confidence: Confidence | None = Field(
-        None, description="Judge the whole interval of this confidence, not the point value.", examples=[0.95]
+        None,
+        description="Judge the whole interval of this confidence, not the point value: PASS if all of it "
+        "satisfies the threshold, FAIL if none of it does, else UNDECIDED.",
+        examples=[0.95],
     )
     undecided: _UndecidedText | None = Field(
-        None, description="Outcome when the interval straddles the threshold.", examples=["fail"]
+        None,
+        description="What UNDECIDED is: fail (the default), or warn, which passes with a warning. Needs "
+        "confidence.",
+        examples=["fail", "warn"],
     )
 
 

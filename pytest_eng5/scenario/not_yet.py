@@ -22,11 +22,7 @@ class NotYet:
     instead: str = "remove it"
 
 
-NOT_YET: tuple[NotYet, ...] = (
-    NotYet("compare"),
-    NotYet("thresholds.*.confidence", None, "remove it: the point value is judged"),
-    NotYet("thresholds.*.undecided"),
-)
+NOT_YET: tuple[NotYet, ...] = (NotYet("compare"),)
 
 
 def unsupported(settings: MappingNode) -> list[Problem]:

@@ -92,6 +92,10 @@ def _threshold_problems(settings: MappingNode) -> Iterator[Problem]:
             message = f"no value passes the threshold {metric!r}: min is above max"
             set_by_option = [node.location for node in (low, high) if node and node.location.option]
             yield Problem((*set_by_option, entry.location)[0], message, "lower min or raise max")
+        undecided = find(entry.node, "undecided")
+        if undecided is not None and find(entry.node, "confidence") is None:
+            message = f"{metric!r} can never be undecided: without confidence its value is judged"
+            yield Problem(undecided.location, message, "add confidence: 0.95, or remove undecided")
 
 
 def _above(low: Node | None, high: Node | None) -> bool:

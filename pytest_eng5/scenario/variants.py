@@ -66,10 +66,11 @@ class Threshold:
         min: Lowest value that passes.
         max: Highest value that passes.
         confidence: Level of the interval to judge, between 0 and 1; None judges the point value.
-        undecided: Outcome if the interval straddles the threshold.
+        undecided: What it is if the interval straddles the threshold: ``fail``, as by default, or ``warn``.
         location: Place of the metric's key.
         min_location: Place of the value of ``min``.
         max_location: Place of the value of ``max``.
+        confidence_location: Place of the value of ``confidence``.
     """
 
     metric: str
@@ -80,6 +81,7 @@ class Threshold:
     location: Location
     min_location: Location | None = None
     max_location: Location | None = None
+    confidence_location: Location | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is set, without the places."""

@@ -19,6 +19,7 @@ from pytest_eng5.alignment import (
     AlignmentDataError,
     AlignmentMetrics,
     alignment_metrics,
+    judge_quality,
 )
 from pytest_eng5.errors import Eng5Error
 
@@ -37,6 +38,17 @@ NAMES = [
     "ssr",
     "coverage",
     "connected",
+    "first_rate",
+    "position_effect",
+    "circular_triads",
+    "consistence",
+    "judge_infit",
+    "judge_outfit",
+    "worst_infit",
+    "worst_outfit",
+    "misfitting_anchors",
+    "suspect_grades",
+    "split_half",
 ]
 ROLE_MODELS = ["A", "A", "B", "B", "C+", "C-", "D+", "D-", "E+", "E-", "F+", "F+"]
 
@@ -76,6 +88,22 @@ class TestValues:
         assert found["connected"] == 1
         assert math.isnan(found["flip_rate"])
         assert found["ssr"] > 0.8
+
+    def test_the_judge_is_in_it_once(self, run_a259_data: AlignmentData) -> None:
+        metrics = alignment_metrics(run_a259_data, bootstrap=0)
+        alone = judge_quality(run_a259_data)
+        assert metrics.quality.to_dict() == alone.to_dict()
+        assert set(alone.values) < set(metrics.values)
+        assert metrics.values["judge_infit"] is metrics.quality.values["judge_infit"]
+        assert "values" not in metrics.to_dict()["quality"]
+        halves = alignment_metrics(run_a259_data, bootstrap=0, splits=0).values["split_half"]
+        assert math.isnan(halves.value)
+
+    def test_pairs_that_can_be_inverted(self, run_a259_data: AlignmentData) -> None:
+        """66 pairs, 3 of them in one grade (A, B, F+); 4 * 8 + 2 * 2 with an A or a B above."""
+        population = alignment_metrics(run_a259_data, bootstrap=0).population
+        assert (population.decidable_pairs, population.decidable_pairs_compared) == (63, 63)
+        assert (population.upper_pairs, population.upper_pairs_compared) == (36, 36)
 
     def test_its_scores_and_ranks(self, run_a259_data: AlignmentData, run_a259) -> None:
         rows = alignment_metrics(run_a259_data, bootstrap=0).anchors

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_eng5.alignment import connected, coverage
-from pytest_eng5.alignment.graph import component_means, reachable
+from pytest_eng5.alignment.graph import closes_circle, component_means, reachable
 
 
 @st.composite
@@ -34,6 +34,12 @@ def as_graph(n: int, edges: list[tuple[int, int]]) -> nx.Graph:
     graph = nx.Graph(edges)
     graph.add_nodes_from(range(n))
     return graph
+
+
+@given(graphs())
+def test_circles(graph: tuple[int, list[tuple[int, int]]]) -> None:
+    n, edges = graph
+    assert closes_circle(games_of(n, edges)) == (not nx.is_forest(as_graph(n, edges)))
 
 
 @given(graphs())

@@ -9,7 +9,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pytest_eng5.alignment import comparisons_to_decide, comparisons_to_decide_share, wilson_interval
+from pytest_eng5.alignment import (
+    comparisons_to_decide,
+    comparisons_to_decide_reliability,
+    comparisons_to_decide_share,
+    wilson_interval,
+)
 
 
 class TestByHand:
@@ -63,6 +68,46 @@ class TestShares:
 
     def test_a_hair_from_the_bound(self) -> None:
         assert comparisons_to_decide_share(0.5, 0.5 + 1e-5, 10) is None
+
+
+class TestReliabilities:
+    """They grow: k times the comparisons make kr / (1 + (k - 1)r) of r (Spearman, Brown)."""
+
+    @given(
+        st.floats(0.05, 0.95),
+        st.floats(0.05, 0.9),
+        st.floats(0.05, 0.9),
+        st.floats(0.05, 0.99),
+        st.integers(1, 300),
+    )
+    def test_the_first_number_that_decides(
+        self, value: float, below: float, above: float, bound: float, comparisons: int
+    ) -> None:
+        low, high = value - below, value + (1 - value) * above
+        found = comparisons_to_decide_reliability(value, low, high, bound, comparisons)
+        if not low <= bound <= high:
+            assert found == comparisons
+            return
+
+        def low_end(number: int) -> float:
+            k = number / comparisons
+            grown = k * value / (1 + (k - 1) * value)
+            return 1 - (1 - grown) * ((1 - low) / (1 - value)) ** (1 / math.sqrt(k))
+
+        assert found is not None
+        assert low_end(found) > bound - 1e-9
+        assert found == comparisons or low_end(found - 1) <= bound + 1e-9
+
+    def test_a_value_below_the_bound_grows_over_it(self) -> None:
+        """Without growth 0.77 would be taken to stay below 0.80 for good."""
+        found = comparisons_to_decide_reliability(0.77, 0.70, 0.82, 0.80, 66)
+        assert found is not None
+        assert 66 < found < 132
+
+    def test_what_never_gets_there(self) -> None:
+        assert comparisons_to_decide_reliability(0.0, -0.4, 0.4, 0.2, 66) is None
+        assert comparisons_to_decide_reliability(-0.2, -0.7, 0.4, 0.2, 66) is None
+        assert comparisons_to_decide_reliability(1e-9, -0.4, 0.4, 0.3, 66) is None
 
 
 def test_as_many_as_said_decide_in_about_half_of_all_cases() -> None:

@@ -24,7 +24,7 @@ from pytest_eng5.alignment import (
 GRADES = ["A", "A", "B", "B", "C+", "C-", "D+", "D-", "E+", "E-", "F+", "F+"]
 NAMES = {
     *("first_rate", "position_effect", "circular_triads", "consistence", "judge_infit", "judge_outfit"),
-    *("misfitting_anchors", "suspect_grades", "split_half"),
+    *("worst_infit", "worst_outfit", "misfitting_anchors", "suspect_grades", "split_half"),
 }
 
 
@@ -155,6 +155,29 @@ class TestSuspicion:
         assert found.suspected == {}
         assert found.values["suspect_grades"].value == 0
         assert found.values["consistence"].value == 1
+
+
+class TestNothingToGoBy:
+    def test_a_chain_has_no_fit_and_no_triad(self, make) -> None:
+        found = judge_quality(make(GRADES[:6], [(k, k + 1) for k in range(5)] * 3)).values
+        for name in ("judge_infit", "worst_outfit", "misfitting_anchors", "circular_triads", "consistence"):
+            assert math.isnan(found[name].value), name
+
+    def test_nobody_stands_out_of_five(self, make, full_round) -> None:
+        """One of n lies at most (n - 1)/√n SD above the mean: 1.79 of 5, 2.04 of 6."""
+        five, six = (judge_quality(make(GRADES[:n], full_round(n))).values for n in (5, 6))
+        assert math.isnan(five["misfitting_anchors"].value)
+        assert six["misfitting_anchors"].value == 0
+        assert five["worst_infit"].value > 0
+
+    def test_the_worst_is_the_greatest_of_the_rows(self, make) -> None:
+        games = [(0, 1), (1, 2), (2, 3), (3, 0), (0, 2), (1, 3), (2, 0)]
+        found = judge_quality(make(GRADES[:4], games))
+        assert found.values["worst_infit"].value == max(row.infit for row in found.anchors)
+        assert found.values["worst_outfit"].value == max(row.outfit for row in found.anchors)
+
+    def test_two_halves_of_two_anchors_always_agree(self, make) -> None:
+        assert math.isnan(judge_quality(make(["A", "B"], [(0, 1)] * 8)).values["split_half"].value)
 
 
 class TestRecord:

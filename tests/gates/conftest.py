@@ -23,6 +23,7 @@ class Limit:
     min: float | None = None
     max: float | None = None
     confidence: float | None = None
+    undecided: str | None = None
 
 
 def ranks_of(grades: Sequence[str | None]) -> list[int | None]:

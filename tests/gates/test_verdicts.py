@@ -267,7 +267,16 @@ class TestConfidence:
         """0.95 with an end at 0.85: half the distance is allowed, so four times the comparisons."""
         verdict = judge(limit("agreement", min=0.9, confidence=0.95), stated("agreement", 0.95, 0.85, 0.99))
         assert verdict.status is Status.UNDECIDED
-        assert verdict.hint == "about 198 more comparisons would decide, if the value stays where it is"
+        assert verdict.needed == 266  # 198 more, to two digits
+        assert verdict.message == (
+            "UNDECIDED agreement 0.950, wanted >= 0.90 (95 % CI 0.85-0.99, 66 comparisons; "
+            "about 200 more would decide)"
+        )
+        assert verdict.hint == (
+            "about 200 more comparisons would decide, if the value stays where it is: raise comparisons.max "
+            "or repeats, to 266 in all; all 66 pairs are compared, so it repeats pairs, which is no news "
+            "from a judge that repeats itself"
+        )
 
     def test_on_the_bound_nothing_decides(self, stated, limit) -> None:
         verdict = judge(limit("agreement", min=0.9, confidence=0.95), stated("agreement", 0.9, 0.85, 0.95))

@@ -11,15 +11,12 @@ import pytest
 from pytest_eng5.alignment import (
     AlignmentData,
     AlignmentMetrics,
-    MetricValue,
     alignment_metrics,
-    wilson_interval,
 )
 from pytest_eng5.contracts import grade_rank
 from pytest_eng5.gates import (
     METRICS,
     Contradiction,
-    comparisons_to_decide,
     contradictions,
     judge,
     unreachable,
@@ -149,34 +146,3 @@ def test_what_gates_return_cannot_be_changed(tmp_path: Path) -> None:
         verdict.status = "PASS"  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
         Contradiction((), "none").reason = ""  # type: ignore[misc]
-
-
-class TestComparisonsToDecide:
-    @pytest.mark.parametrize(
-        ("value", "low", "high", "bounds", "expected"),
-        [
-            (0.95, 0.85, 0.99, (0.9, None), 400),  # the low side must halve
-            (0.80, 0.70, 0.95, (0.9, None), 225),  # the high side must shrink to two thirds
-            (0.50, 0.30, 0.70, (0.4, 0.9), 400),
-            (0.50, 0.30, 0.70, (0.4, 0.55), 1600),  # the nearer bound asks for more
-            (0.95, 0.92, 0.99, (0.9, None), None),  # decided already
-            (0.90, 0.85, 0.95, (0.9, None), None),  # on the bound
-        ],
-    )
-    def test_by_hand(
-        self, limit, value: float, low: float, high: float, bounds, expected: int | None
-    ) -> None:
-        threshold = limit("agreement", min=bounds[0], max=bounds[1])
-        assert comparisons_to_decide(threshold, MetricValue(value, low, high), 100) == expected
-
-    def test_without_an_interval(self, limit) -> None:
-        assert comparisons_to_decide(limit("agreement", min=0.9), MetricValue(0.95), 100) is None
-
-    def test_the_estimate_comes_true_for_a_share(self, limit) -> None:
-        """95 of 100 against 0.90: with the comparisons it asks for, the interval clears the bound."""
-        threshold = limit("agreement", min=0.9)
-        needed = comparisons_to_decide(threshold, MetricValue(0.95, *wilson_interval(95, 100)), 100)
-        assert needed is not None
-        assert needed > 100
-        assert wilson_interval(0.95 * needed, needed)[0] > 0.9
-        assert wilson_interval(0.95 * 100, 100)[0] < 0.9

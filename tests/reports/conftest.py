@@ -418,6 +418,7 @@ class Limit:
     min: float | None = None
     max: float | None = None
     confidence: float | None = None
+    undecided: str | None = None
 
 
 @pytest.fixture(scope="session")

@@ -217,8 +217,8 @@ def test_a_report_can_be_written_without_any_run(tmp_path: Any) -> None:
 
 
 HEADINGS = [
-    *("Summary Metrics", "Verdicts", "Findings", "Per-Anchor Results", "Detected Inversions"),
-    "Prompts Used (for reproducibility)",
+    *("Summary Metrics", "Verdicts", "Findings", "Per-Anchor Results", "Judge and Anchor Quality"),
+    *("Detected Inversions", "Prompts Used (for reproducibility)"),
 ]
 
 
@@ -239,7 +239,7 @@ def test_no_text_breaks_the_report(record: Any, checks: Any, judged: Any, where:
         tokens[k + 1].content for k, t in enumerate(tokens) if t.type == "heading_open" and t.tag == "h2"
     ]
     assert headings == HEADINGS
-    assert [t.type for t in tokens].count("table_open") == 4
+    assert [t.type for t in tokens].count("table_open") == 6
     assert [t.type for t in tokens].count("fence") == 1
     assert not [t for t in tokens if t.type in ("html_block", "code_block")]
     last_table = max(k for k, token in enumerate(tokens) if token.type == "table_open")

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_eng5.evidence import EndReason
 from pytest_eng5.gates import Status, UnknownMetricError
-from pytest_eng5.reports import Outcome, evaluate_variant, finalise_run
+from pytest_eng5.reports import Outcome, evaluate_variant, exit_status, finalise_run
 
 
 def finalised(run: Any, reason: EndReason = EndReason.COMPLETED) -> Any:
@@ -171,6 +171,34 @@ def test_an_undecided_gate_is_neither(record: Any, checks: Any, judged: Any, lim
     )
     assert outcome.verdict is Outcome.UNDECIDED
     assert outcome.reasons[0].startswith("UNDECIDED kendall_tau")
+    assert not outcome.tolerated
+    assert exit_status([outcome]) == 3
+
+
+def test_an_undecided_gate_may_be_no_more_than_a_warning(
+    record: Any, checks: Any, judged: Any, limit: Any
+) -> None:
+    run = record().complete(discrimination=0.3)
+    mild = limit("kendall_tau", min=0.75, confidence=0.95, undecided="warn")
+    outcome = judged(run, limits=[mild], bootstrap=200)
+    assert outcome.verdict is Outcome.UNDECIDED
+    assert outcome.tolerated
+    assert exit_status([outcome]) == 0
+    strict = limit("agreement", min=0.8, confidence=0.95)
+    both = judged(run, limits=[mild, strict], bootstrap=200)
+    assert [v.status.value for v in both.verdicts] == ["UNDECIDED", "UNDECIDED"]
+    assert exit_status([outcome, both]) == 3
+    failed = judged(run, limits=[mild, limit("direct_inversions", max=0)], bootstrap=200)
+    assert exit_status([outcome, both, failed]) == 1
+
+
+def test_what_has_no_interval_is_judged_by_its_value(
+    record: Any, checks: Any, judged: Any, limit: Any
+) -> None:
+    outcome = judged(record().complete(), limits=[limit("coverage", min=1.0, confidence=0.8)])
+    assert outcome.verdicts[0].passed
+    assert outcome.verdicts[0].confidence is None
+    assert "no interval" in (outcome.verdicts[0].hint or "")
 
 
 def test_a_threshold_may_ask_for_a_confidence_of_its_own(

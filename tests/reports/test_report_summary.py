@@ -20,11 +20,32 @@ def test_the_shape_is_the_documented_one(record: Any, checks: Any, judged: Any, 
     (scenario,) = document["scenarios"]
     assert set(scenario) == {"scenario", "variants"}
     (variant,) = scenario["variants"]
-    assert set(variant) == {"variant", "verdict", "metrics", "comparisons", "cost_usd", "run_dirs"}
+    assert set(variant) == {
+        *("variant", "verdict", "metrics", "gates", "comparisons", "cost_usd", "run_dirs"),
+    }
     assert (variant["verdict"], variant["comparisons"]) == ("PASS", 66)
     assert variant["cost_usd"] == pytest.approx(0.066)
     found = outcome.metrics["kendall_tau"]
     assert variant["metrics"]["kendall_tau"] == {"value": found.value, "low": found.low, "high": found.high}
+
+
+def test_gates_are_kept_apart(record: Any, checks: Any, judged: Any, limit: Any, tmp_path: Any) -> None:
+    limits = [
+        limit("kendall_tau", min=0.75, confidence=0.95, undecided="warn"),
+        limit("agreement", min=0.1, confidence=0.9),
+        limit("direct_inversions", max=0),
+    ]
+    outcome = judged(record().complete(discrimination=0.3), limits=limits, bootstrap=200)
+    gates = summary_document("s", [outcome], tmp_path)["scenarios"][0]["variants"][0]["gates"]
+    assert {name: gate["status"] for name, gate in gates.items()} == {
+        "kendall_tau": "UNDECIDED",
+        "agreement": "PASS",
+        "direct_inversions": "FAIL",
+    }
+    assert [gate["confidence"] for gate in gates.values()] == [0.95, 0.9, None]
+    assert [gate["tolerated"] for gate in gates.values()] == [True, False, False]
+    assert gates["kendall_tau"]["needed"] > 66
+    assert gates["agreement"]["needed"] is None
 
 
 def test_run_folders_are_relative_and_exist(record: Any, checks: Any, judged: Any, tmp_path: Any) -> None:

@@ -1,0 +1,192 @@
+"""What would decide a gate that is undecided, and when nothing would.
+
+Every estimate takes the value as it is; values move, so a third to a half of them turn out too low.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_eng5.gates.threshold import ThresholdLike, bounds_of
+from pytest_eng5.gates.wording import plural
+
+if TYPE_CHECKING:
+    from pytest_eng5.alignment import AlignmentMetrics, MetricValue
+
+__all__ = ["Needed", "needed_to_decide"]
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What would decide.
+
+    Attributes:
+        comparisons: In all, those made included; ``None`` if no number would, or if it is not estimated.
+        sentence: The same in words, with the reason.
+        brief: The same in a few words.
+    """
+
+    comparisons: int | None
+    sentence: str
+    brief: str
+
+
+def needed_to_decide(threshold: ThresholdLike, metrics: AlignmentMetrics) -> Needed:
+    """About how many comparisons would move the interval of a metric off the threshold.
+
+    Tau is moved on Fisher's scale, SSR as Spearman and Brown say, shares and counts of pairs by the Wilson
+    interval of more of them.
+    """
+    found = metrics.values[threshold.metric]
+    if found.low is None or found.high is None:
+        sentence = "no interval could be computed: more than half of the resamples leave it undefined"
+        return Needed(None, f"{sentence}, or there are none", "there is no interval")
+    if found.method == "model":
+        sentence = "how many comparisons would decide is not estimated for this figure; more would help"
+        return Needed(None, sentence, "more comparisons would help")
+    low, high = bounds_of(threshold)
+    rule = _rule(threshold.metric, found)
+    answers = [rule(found, bound, metrics) for bound in (low, high) if found.low <= bound <= found.high]
+    reasons = [answer for answer in answers if isinstance(answer, str)]
+    if reasons or not answers:
+        why = reasons[0] if reasons else "the interval is off the threshold already"
+        return Needed(None, f"no number of comparisons would decide: {why}", "no number would decide")
+    return _estimate(max(answer for answer in answers if isinstance(answer, int)), threshold.metric, metrics)
+
+
+def _estimate(total: int, metric: str, metrics: AlignmentMetrics) -> Needed:
+    population = metrics.population
+    more = _rounded(max(total - population.comparisons, 1))
+    provided = (
+        "if it grows as Spearman and Brown say" if metric == "ssr" else "if the value stays where it is"
+    )
+    sentence = (
+        f"about {plural(more, 'more comparison')} would decide, {provided}: "
+        f"raise comparisons.max or repeats, to {population.comparisons + more} in all"
+    )
+    if population.pairs_compared == population.pairs:
+        sentence += (
+            f"; all {population.pairs} pairs are compared, so it repeats pairs, which is no news from a "
+        )
+        sentence += "judge that repeats itself"
+    return Needed(population.comparisons + more, sentence, f"about {more} more would decide")
+
+
+def _rounded(number: int) -> int:
+    """Up to two significant digits: the estimate is not as good as its last digits look."""
+    unit: int = 10 ** max(len(str(number)) - 2, 0)
+    return -(-number // unit) * unit
+
+
+_Answer = int | str
+_Rule = Callable[["MetricValue", float, "AlignmentMetrics"], _Answer]
+_ON_THE_BOUND = "the value lies on the threshold"
+
+
+def _rule(metric: str, found: MetricValue) -> _Rule:
+    if metric in ("kendall_tau", "kendall_tau_a"):
+        return _tau
+    if metric == "ssr":
+        return _reliability
+    if found.method != "wilson":
+        return _plain
+    return _WILSON[metric]
+
+
+def _plain(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
+    from pytest_eng5.alignment import comparisons_to_decide  # needs numpy, which collection does without
+
+    low, high = found.low or 0.0, found.high or 0.0
+    total = comparisons_to_decide(found.value, low, high, bound, metrics.population.comparisons)
+    return _ON_THE_BOUND if total is None else total
+
+
+def _tau(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
+    """On Fisher's scale, on which the interval is symmetric before its upper end is cut to the attainable."""
+    from pytest_eng5.alignment import comparisons_to_decide
+
+    pairs = metrics.population.pairs
+    limit = 1 - 1 / pairs
+    if abs(found.value) > limit and abs(bound) > limit - 1e-9:
+        return f"over {pairs} pairs the interval of tau always reaches below {limit:.3f}"
+    value = min(max(found.value, -limit), limit)
+    end = found.low if value >= 0 else found.high
+    spread = abs(math.atanh(value) - math.atanh(min(max(end or 0.0, -1 + 1e-9), 1 - 1e-9)))
+    low, high = math.tanh(math.atanh(value) - spread), math.tanh(math.atanh(value) + spread)
+    have = metrics.population.comparisons
+    total = comparisons_to_decide(value, low, high, bound, have, "fisher")
+    return _ON_THE_BOUND if total is None else total
+
+
+def _reliability(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
+    from pytest_eng5.alignment import comparisons_to_decide_reliability
+
+    low, high, have = found.low or 0.0, found.high or 0.0, metrics.population.comparisons
+    total = comparisons_to_decide_reliability(found.value, low, high, bound, have)
+    return "more comparisons without a common scale do not make one" if total is None else total
+
+
+def _share(whole: str, shift: float = 0.0) -> _Rule:
+    """A share of the comparisons that a field of the population counts."""
+
+    def rule(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
+        from pytest_eng5.alignment import comparisons_to_decide_share
+
+        confidence = metrics.bootstrap.confidence
+        number: int = getattr(metrics.population, whole)
+        total = comparisons_to_decide_share(found.value + shift, bound + shift, number, confidence)
+        if total is None:
+            return _ON_THE_BOUND
+        return math.ceil(total * metrics.population.comparisons / number - 1e-9)
+
+    return rule
+
+
+def _flips(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
+    """A share of pairs in both orders, of which there are not more than pairs."""
+    from pytest_eng5.alignment import comparisons_to_decide_share
+
+    population, confidence = metrics.population, metrics.bootstrap.confidence
+    number = population.pairs_in_both_orders
+    total = comparisons_to_decide_share(found.value, bound, number, confidence)
+    if total is None:
+        return _ON_THE_BOUND
+    if total > population.pairs:
+        return f"it would take {total} pairs in both orders, and there are {population.pairs}"
+    return population.comparisons + 2 * (total - number)
+
+
+def _pairs(compared: str, every: str) -> _Rule:
+    """A count of pairs: only pairs that were not compared yet can move its interval."""
+
+    def rule(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
+        from pytest_eng5.alignment import wilson_interval
+
+        population = metrics.population
+        have: int = getattr(population, compared)
+        most: int = getattr(population, every)
+        if have >= most:
+            return f"all {most} pairs that can be inverted are compared; more anchors would help"
+        share = found.value / have
+        for number in range(have + 1, most + 1):
+            low, high = wilson_interval(share * number, number, metrics.bootstrap.confidence)
+            if not low * number <= bound <= high * number:
+                return math.ceil(population.comparisons * number / have - 1e-9)
+        return f"not even all {most} pairs that can be inverted would be enough"
+
+    return rule
+
+
+_OF_PAIRS = _pairs("decidable_pairs_compared", "decidable_pairs")
+_WILSON: dict[str, _Rule] = {
+    "inversion_rate": _share("comparisons"),
+    "agreement": _share("decidable_comparisons"),
+    "position_bias": _share("comparisons", 0.5),
+    "flip_rate": _flips,
+    "direct_inversions": _OF_PAIRS,
+    "majority_inversions": _OF_PAIRS,
+    "upper_grade_inversions": _pairs("upper_pairs_compared", "upper_pairs"),
+}
