@@ -23,6 +23,7 @@ from pytest_eng5.reports.figures import (
     why_unknown,
 )
 from pytest_eng5.reports.markdown import code, fenced, inline, shortened, table
+from pytest_eng5.reports.noise import noise_text, repeats_hint, repeats_markdown
 from pytest_eng5.reports.outcome import RunOutcome, VariantOutcome
 
 __all__ = ["alignment_markdown", "write_alignment_report"]
@@ -60,6 +61,7 @@ def alignment_markdown(outcome: VariantOutcome, generated: datetime) -> str:
         _title(outcome, generated),
         _summary(outcome),
         _verdicts(outcome),
+        repeats_markdown(outcome),
         _findings(outcome),
         _anchors(outcome),
         _inversions(outcome),
@@ -141,7 +143,8 @@ def _verdicts(outcome: VariantOutcome) -> list[str]:
     lines = ["## Verdicts", ""]
     for verdict in outcome.verdicts:
         lines.append(f"- {inline(verdict.message)}")
-        lines += [f"  - {inline(verdict.hint)}"] if verdict.hint else []
+        more = (verdict.hint, repeats_hint(verdict, outcome.repeats), noise_text(verdict, outcome.repeats))
+        lines += [f"  - {inline(text)}" for text in more if text]
     if not outcome.verdicts:
         lines.append("no thresholds")
     if outcome.expected_codes is not None:
@@ -151,8 +154,11 @@ def _verdicts(outcome: VariantOutcome) -> list[str]:
 
 
 def _findings(outcome: VariantOutcome) -> list[str]:
-    lines = [f"- {inline(line)}" for line in summarise(outcome.findings)] if outcome.findings else ["none"]
-    return ["## Findings", "", *lines]
+    if len(outcome.runs) == 1:
+        told = summarise(outcome.findings)
+    else:
+        told = [f"run-{run.repeat}: {line}" for run in outcome.runs for line in summarise(run.findings)]
+    return ["## Findings", "", *([f"- {inline(line)}" for line in told] or ["none"])]
 
 
 def _anchors(outcome: VariantOutcome) -> list[str]:
