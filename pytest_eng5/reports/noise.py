@@ -36,11 +36,12 @@ def noise_text(verdict: Verdict, repeats: Repeats | None) -> str | None:
         return spread_text(found)
     many = f"more than {_FAR}" if distance > _FAR else f"{distance:.1f}"
     away = f"{many} {'SD' if found.measured else 'simulated SD'} away"
+    where = f"your gate is {away}"
     if repeats.of_single_runs(verdict.metric):
-        away = f"single runs have {_short(found.mean)} on average, {away} from your gate on all together"
-    else:
-        away = f"your gate is {away}"
-    return f"{spread_text(found)}; {away}"
+        where = (
+            f"your gate, which judges all together, is {away} from the {_short(found.mean)} of single runs"
+        )
+    return f"{spread_text(found)}; {where}"
 
 
 def repeats_hint(verdict: Verdict, repeats: Repeats | None) -> str | None:
@@ -107,7 +108,7 @@ def _ran_once(simulated: Sequence[float]) -> list[str]:
     low, high = _short(min(simulated)), _short(max(simulated))
     about = low if low == high else f"{low} to {high}"
     return [
-        f"one run per variant: same-prompt SD of tau not measured, about {about} in simulated runs; "
+        f"variants that ran once: same-prompt SD of tau not measured, simulated {about}; "
         f"repeats: {ENOUGH_REPEATS} would measure it"
     ]
 
