@@ -17,9 +17,9 @@ __all__ = ["noise_lines", "noise_text", "repeats_hint", "repeats_markdown"]
 UNKNOWN = "n/a"
 
 _FAR = 10
-_BY_MAJORITY = {
+_INSTEAD = {
     "direct_inversions": "majority_inversions and inversion_rate do not grow with the number of runs",
-    "upper_grade_inversions": "allow more of them with repeats",
+    "upper_grade_inversions": "allow for more of them",
 }
 
 
@@ -46,13 +46,13 @@ def noise_text(verdict: Verdict, repeats: Repeats | None) -> str | None:
 
 def repeats_hint(verdict: Verdict, repeats: Repeats | None) -> str | None:
     """What to know of a gate that fails on a count of all runs although single runs would pass on average."""
-    if repeats is None or verdict.passed or verdict.maximum is None or verdict.metric not in _BY_MAJORITY:
+    if repeats is None or verdict.passed or verdict.maximum is None or verdict.metric not in _INSTEAD:
         return None
     if not repeats.of_single_runs(verdict.metric):
         return None
     if repeats.figures[verdict.metric].mean > verdict.maximum:
         return None
-    return f"a pair counts if it was inverted in any of the runs; {_BY_MAJORITY[verdict.metric]}"
+    return f"a pair counts if it was inverted in any of the runs; {_INSTEAD[verdict.metric]}"
 
 
 def spread_text(found: RepeatedFigure) -> str:
