@@ -82,11 +82,15 @@ from pytest_eng5.alignment.planning import (
 )
 from pytest_eng5.alignment.position_model import PositionFit, fit_outcomes, fit_with_position
 from pytest_eng5.alignment.repeats import (
+    ENOUGH_REPEATS,
     RepeatedFigure,
     RepeatSummary,
     distance_to_gate,
     pool,
     repeat_summary,
+    repeated_figure,
+    simulated_spreads,
+    spread_interval,
 )
 from pytest_eng5.alignment.results import (
     AlignmentMetrics,
@@ -101,6 +105,7 @@ from pytest_eng5.alignment.simulation import SimulatedJudge, simulated_outcomes,
 __all__ = [
     "ALPHA",
     "COMPARED",
+    "ENOUGH_REPEATS",
     "UPPER_GRADES",
     "AlignmentData",
     "AlignmentDataError",
@@ -178,12 +183,15 @@ __all__ = [
     "predictive_scale",
     "reliability_interval",
     "repeat_summary",
+    "repeated_figure",
     "resamples",
     "scale_separation_reliability",
     "simulated_outcomes",
     "simulated_runs",
+    "simulated_spreads",
     "simulated_wins",
     "split_half",
+    "spread_interval",
     "standard_errors",
     "stated_judge",
     "wilson_interval",

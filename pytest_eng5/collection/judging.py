@@ -23,8 +23,8 @@ def judge_item(item: ScenarioItem, outcome: VariantOutcome, pipeline_failure: st
         CheckFailed: The item's verdict is not a pass.
     """
     found = judge_named(item.kind, outcome, pipeline_failure)
-    if found.section and _show(item, found.heading, found.section) and found.gate is not None:
-        item.user_properties += [("gate", found.gate), ("status", found.status)]
+    if found.section and _show(item, found.heading, found.section):
+        item.user_properties.extend(found.properties)
     if found.warning is not None:
         try:
             item.warn(UndecidedGate(found.warning))

@@ -161,14 +161,20 @@ class _Source:
 
 
 def _recorded(source: _Source) -> Path | None:
-    """The session folder whose runs are to be judged again.
+    """The session folder whose runs are to be judged again; of a link, what it points to now.
+
+    Workers are told what the controller found: ``latest`` is the session's own folder when they look.
 
     Raises:
         pytest.UsageError: It holds no runs.
     """
     folder = source.path("rejudge", ini=False)
-    if folder is None or _has_runs(folder):
-        return folder
+    if folder is None:
+        return None
+    if _has_runs(folder):
+        found = folder.resolve()
+        source.config.option.eng5_rejudge = str(found)
+        return found
     what = "there are no recorded runs" if folder.is_dir() else "there is no such folder"
     above = folder.parents[:3] if folder.is_dir() else ()  # it may be a scenario's, a variant's or a run's
     near = (folder / "latest", folder.parent / "latest", *above)

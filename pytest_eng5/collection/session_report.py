@@ -10,6 +10,7 @@ from pytest_eng5.collection.recorder import ItemRecord, Recorder
 from pytest_eng5.collection.runtime import Runtime
 from pytest_eng5.evidence import write_atomic
 from pytest_eng5.reports import JUnitCase, VariantOutcome, terminal_table, write_session
+from pytest_eng5.reports.noise import noise_lines
 from pytest_eng5.reports.session import undecided_text
 from pytest_eng5.reports.variant_junit import junit_path, suite_of
 
@@ -44,7 +45,8 @@ def report_session(runtime: Runtime, recorder: Recorder) -> SessionReport | None
             write_atomic(junit_path(runtime.session, outcome), suite_of(outcome, cases))
     write_session(runtime.session, outcomes)
     judged = any(outcome.judging for outcome in outcomes)
-    return SessionReport(runtime.session, terminal_table(outcomes), judged, tuple(undecided_text(outcomes)))
+    table = [*terminal_table(outcomes), *noise_lines(outcomes)]
+    return SessionReport(runtime.session, table, judged, tuple(undecided_text(outcomes)))
 
 
 def _outcomes(runtime: Runtime, records: dict[tuple[str, str], list[ItemRecord]]) -> list[VariantOutcome]:

@@ -19,6 +19,7 @@ from pytest_eng5.reports.figures import (
 )
 from pytest_eng5.reports.judge_quality import figure_rows, quality_section
 from pytest_eng5.reports.markdown import code, fenced, inline, shortened, table
+from pytest_eng5.reports.noise import noise_text, repeats_hint, repeats_markdown
 from pytest_eng5.reports.outcome import RunOutcome, VariantOutcome
 
 __all__ = ["alignment_markdown", "write_alignment_report"]
@@ -56,6 +57,7 @@ def alignment_markdown(outcome: VariantOutcome, generated: datetime) -> str:
         _title(outcome, generated),
         _summary(outcome),
         _verdicts(outcome),
+        repeats_markdown(outcome),
         _findings(outcome),
         _anchors(outcome),
         quality_section(outcome),
@@ -132,7 +134,8 @@ def _verdicts(outcome: VariantOutcome) -> list[str]:
     lines = ["## Verdicts", ""]
     for verdict in outcome.verdicts:
         lines.append(f"- {inline(verdict.message)}")
-        lines += [f"  - {inline(verdict.hint)}"] if verdict.hint else []
+        more = (verdict.hint, repeats_hint(verdict, outcome.repeats), noise_text(verdict, outcome.repeats))
+        lines += [f"  - {inline(text)}" for text in more if text]
     if not outcome.verdicts:
         lines.append("no thresholds")
     if outcome.expected_codes is not None:
@@ -142,8 +145,11 @@ def _verdicts(outcome: VariantOutcome) -> list[str]:
 
 
 def _findings(outcome: VariantOutcome) -> list[str]:
-    lines = [f"- {inline(line)}" for line in summarise(outcome.findings)] if outcome.findings else ["none"]
-    return ["## Findings", "", *lines]
+    if len(outcome.runs) == 1:
+        told = summarise(outcome.findings)
+    else:
+        told = [f"run-{run.repeat}: {line}" for run in outcome.runs for line in summarise(run.findings)]
+    return ["## Findings", "", *([f"- {inline(line)}" for line in told] or ["none"])]
 
 
 def _anchors(outcome: VariantOutcome) -> list[str]:

@@ -17,6 +17,7 @@ from pytest_eng5.reports.checking import checked, crash
 from pytest_eng5.reports.outcome import NOTHING, QUIET_MODES, Outcome, RunOutcome, VariantOutcome
 from pytest_eng5.reports.planned import planned_variant
 from pytest_eng5.reports.population import population
+from pytest_eng5.reports.repeats import SIMULATIONS, repeats_of
 from pytest_eng5.reports.verdict import decide
 
 __all__ = ["JUDGING_MODES", "evaluate_variant"]
@@ -71,6 +72,8 @@ def evaluate_variant(
     judged = () if quiet or refused else thresholds
     verdicts = tuple(_judge(threshold, figures, problem) for threshold in judged)
     verdict, reasons = decide(runs, verdicts, expected_codes, problem if judging else None)
+    together = figures.get(CONFIDENCE)
+    simulations = SIMULATIONS if bootstrap and (thresholds or len(runs) > 1) else 0
     if (quiet or mode in QUIET_MODES) and verdict is Outcome.PASS:
         verdict = Outcome.DONE
     return VariantOutcome(
@@ -79,12 +82,13 @@ def evaluate_variant(
         mode=mode,
         root=root,
         runs=runs,
-        alignment=figures.get(CONFIDENCE),
+        alignment=together,
         verdicts=verdicts,
         verdict=verdict,
         reasons=reasons,
         not_computed=problem,
         expected_codes=expected_codes,
+        repeats=repeats_of(runs, evidence, together, simulations=simulations, seed=seed),
     )
 
 

@@ -12,7 +12,9 @@ from pytest_eng5.evidence import EndReason, Finding, RunEnding, RunFolder
 from pytest_eng5.gates import Verdict
 from pytest_eng5.reports.grades import grade_lines
 from pytest_eng5.reports.inventory import inventory_text
-from pytest_eng5.reports.outcome import VariantOutcome
+from pytest_eng5.reports.noise import noise_text, repeats_hint
+from pytest_eng5.reports.outcome import RunOutcome, VariantOutcome
+from pytest_eng5.reports.repeats import Repeats
 
 __all__ = [
     "EXPECT",
@@ -40,6 +42,7 @@ class Judgement:
         gate: The verdict of a gate in one sentence.
         status: That verdict in one word: PASS, FAIL or UNDECIDED.
         warning: What must not be overlooked although it passes.
+        noise: What stands beside it: how far single runs lie apart, and how far off the gate is.
     """
 
     wrong: str | None = None
@@ -48,6 +51,13 @@ class Judgement:
     gate: str | None = None
     status: str | None = None
     warning: str | None = None
+    noise: str | None = None
+
+    @property
+    def properties(self) -> Iterator[tuple[str, str]]:
+        """JUnit properties of a gate."""
+        told = (("gate", self.gate), ("status", self.status), ("noise_floor", self.noise))
+        return ((name, text) for name, text in told if text is not None)
 
 
 def item_names(mode: str, outcome: VariantOutcome) -> Iterator[str]:
@@ -93,7 +103,8 @@ def judge_named(name: str, outcome: VariantOutcome, failure: str | None) -> Judg
         return _check(name, outcome)
     if name == EXPECT:
         return Judgement(_expectation(outcome))
-    return _gate(next(verdict for verdict in outcome.verdicts if verdict.metric == name))
+    verdict = next(verdict for verdict in outcome.verdicts if verdict.metric == name)
+    return _gate(verdict, outcome.repeats)
 
 
 def _run(outcome: VariantOutcome, failure: str | None) -> str | None:
@@ -130,12 +141,23 @@ def _quiet_run(outcome: VariantOutcome) -> Judgement:
 
 
 def _check(name: str, outcome: VariantOutcome) -> Judgement:
-    findings = [finding for run in outcome.runs for finding in run.findings_of(name)]
+    """What a check found, told by run where there are several."""
     expected = outcome.expected_codes or frozenset()
-    wrong = [f for f in findings if f.severity == "error" and f.code not in expected]
-    hints = dict.fromkeys(f"  fix: {f.hint}" for f in wrong if f.hint)
-    text = "\n".join([*summarise(wrong), *list(hints)[:3]]) if wrong else None
-    return Judgement(text, "eng5 findings", "\n".join(_lines(findings)))
+    by_run = [(_of_run(run, outcome), run.findings_of(name)) for run in outcome.runs]
+    wrong = {
+        prefix: [f for f in findings if f.severity == "error" and f.code not in expected]
+        for prefix, findings in by_run
+    }
+    lines = [f"{prefix}{line}" for prefix, findings in wrong.items() for line in summarise(findings)]
+    hints = dict.fromkeys(f"  fix: {f.hint}" for findings in wrong.values() for f in findings if f.hint)
+    text = "\n".join([*lines, *list(hints)[:3]]) if lines else None
+    shown = [f"{prefix}{line}" for prefix, findings in by_run for line in _lines(findings)]
+    return Judgement(text, "eng5 findings", "\n".join(shown))
+
+
+def _of_run(run: RunOutcome, outcome: VariantOutcome) -> str:
+    """``run-2: `` before what was found in it, nothing where there is no other run."""
+    return f"run-{run.repeat}: " if len(outcome.runs) > 1 else ""
 
 
 def _unfired(outcome: VariantOutcome) -> str:
@@ -156,17 +178,19 @@ def _expectation(outcome: VariantOutcome) -> str | None:
     return f"FAIL expect: {'; '.join(parts)}"
 
 
-def _gate(verdict: Verdict) -> Judgement:
-    wrong = [verdict.message] + ([f"  hint: {verdict.hint}"] if verdict.hint else [])
-    text = verdict.message if verdict.hint is None else f"{verdict.message}\nhint: {verdict.hint}"
+def _gate(verdict: Verdict, repeats: Repeats | None) -> Judgement:
+    noise = noise_text(verdict, repeats)
+    hints = (verdict.hint, repeats_hint(verdict, repeats))
+    more = [f"hint: {hint}" for hint in hints if hint] + ([f"noise: {noise}"] if noise else [])
     passes = verdict.passed or verdict.tolerated
     return Judgement(
-        wrong=None if passes else "\n".join(wrong),
+        wrong=None if passes else "\n".join([verdict.message, *(f"  {line}" for line in more)]),
         heading="eng5 gate",
-        section=text,
+        section="\n".join([verdict.message, *more]),
         gate=verdict.message,
         status=verdict.status.value,
         warning=verdict.message if verdict.tolerated else None,
+        noise=noise,
     )
 
 
@@ -205,11 +229,21 @@ def outcome_properties(outcome: VariantOutcome, root: Path) -> Iterator[tuple[st
     yield "rubric_sha256", plan.rubric.checksum if plan.rubric else "default"
     yield "provider", ",".join(sorted({provider for provider, _ in outcome.judges})) or plan.provider
     yield "model", ",".join(sorted({model for _, model in outcome.judges})) or (plan.model or "default")
+    yield "repeats", len(outcome.runs)
     yield "comparisons", outcome.ledger.succeeded
     yield "planned_comparisons", outcome.ledger.planned
     yield "cost_usd", outcome.cost_usd if outcome.cost_usd is not None else "unknown"
     for name, metric in outcome.metrics.items():
-        yield name, "not measured" if math.isnan(metric.value) else round(metric.value, 6)
+        yield name, _rounded(metric.value)
+    if outcome.repeats is not None and outcome.repeats.runs > 1:
+        measured = {name: found for name, found in outcome.repeats.figures.items() if found.counted}
+        for name, found in measured.items():
+            yield f"{name}_repeats", ",".join(str(_rounded(value)) for value in found.values)
+            yield f"{name}_sd", _rounded(found.spread)
+
+
+def _rounded(value: float) -> float | str:
+    return "not measured" if math.isnan(value) else round(value, 6)
 
 
 def shown_below(path: Path, root: Path) -> str:

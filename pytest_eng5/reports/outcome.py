@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_eng5.alignment import AlignmentMetrics, MetricValue
 from pytest_eng5.checks import Ledger
@@ -15,7 +15,10 @@ from pytest_eng5.evidence import Finding, InventorySnapshot, RunEnding, RunPlan
 from pytest_eng5.gates import METRICS, Status, Verdict
 from pytest_eng5.gates.vacuity import vacuous
 
-__all__ = ["NOTHING", "Outcome", "RunOutcome", "VariantOutcome", "exit_status"]
+if TYPE_CHECKING:
+    from pytest_eng5.reports.repeats import Repeats
+
+__all__ = ["NOTHING", "Outcome", "RunOutcome", "VariantOutcome", "exit_status", "sound_values"]
 
 
 class Outcome(StrEnum):
@@ -63,6 +66,18 @@ OF_THE_ORDER = (
     *("kendall_tau", "kendall_tau_a", "ssr", "position_effect", "judge_infit", "judge_outfit"),
     *("worst_infit", "worst_outfit", "misfitting_anchors", "split_half"),
 )
+
+
+def sound_values(metrics: AlignmentMetrics) -> dict[str, MetricValue]:
+    """Every figure by name; NaN where undefined.
+
+    Figures that rest on an order of all anchors are undefined as well if no gate may pass on the
+    comparisons, as when they leave anchors out or in unconnected groups.
+    """
+    values = dict(metrics.values)
+    if vacuous(METRICS["coverage"], metrics) is not None:
+        values |= {name: MetricValue(math.nan) for name in OF_THE_ORDER}
+    return values
 
 
 @dataclass(frozen=True)
@@ -142,6 +157,7 @@ class VariantOutcome:
         reasons: Why the verdict is not PASS, one sentence each.
         expected_codes: Finding codes that must appear, for a negative test.
         snapshot: Of mode ``plan``, whose folder holds no run.
+        repeats: The runs by themselves and how far they lie apart; ``None`` without figures.
     """
 
     scenario: str
@@ -156,6 +172,7 @@ class VariantOutcome:
     not_computed: str | None = None
     expected_codes: frozenset[str] | None = None
     snapshot: InventorySnapshot | None = None
+    repeats: Repeats | None = None
 
     @property
     def judging(self) -> bool:
@@ -186,17 +203,8 @@ class VariantOutcome:
 
     @property
     def metrics(self) -> dict[str, MetricValue]:
-        """Every figure by name; NaN where undefined.
-
-        Figures that rest on an order of all anchors are undefined as well if no gate may pass on the
-        comparisons, as when they leave anchors out or in unconnected groups.
-        """
-        if self.alignment is None:
-            return {}
-        values = dict(self.alignment.values)
-        if vacuous(METRICS["coverage"], self.alignment) is not None:
-            values |= {name: MetricValue(math.nan) for name in OF_THE_ORDER}
-        return values
+        """Every figure by name, see :func:`sound_values`."""
+        return {} if self.alignment is None else sound_values(self.alignment)
 
     @property
     def ledger(self) -> Ledger:
@@ -267,5 +275,6 @@ class VariantOutcome:
             "verdicts": [verdict.to_dict() for verdict in self.verdicts],
             "alignment": self.alignment.to_dict() if self.alignment else None,
             "not_computed": self.not_computed,
+            "repeats": self.repeats.to_dict(self.verdicts) if self.repeats else None,
             "runs": [run.to_dict() for run in self.runs],
         }

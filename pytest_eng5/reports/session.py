@@ -11,6 +11,7 @@ from pytest_eng5.gates import Verdict
 from pytest_eng5.reports.alignment_report import write_alignment_report
 from pytest_eng5.reports.grades import grade_lines
 from pytest_eng5.reports.inventory import inventory_text
+from pytest_eng5.reports.noise import noise_lines
 from pytest_eng5.reports.outcome import RunOutcome, VariantOutcome
 from pytest_eng5.reports.summary import write_summary
 from pytest_eng5.reports.terminal import terminal_table
@@ -51,7 +52,7 @@ def session_text(session: Path, outcomes: Sequence[VariantOutcome], *, verbose: 
         elif not outcome.judging:
             lines += [*_left_alone(outcome), ""]
     judged = [outcome for outcome in outcomes if outcome.judging]
-    lines += terminal_table(judged)
+    lines += [*terminal_table(judged), *noise_lines(judged)]
     for outcome in judged:
         for run in outcome.runs if outcome.mode == "execute" else ():
             if run.obstacle is not None:
@@ -109,7 +110,7 @@ def undecided_text(outcomes: Sequence[VariantOutcome]) -> Iterator[str]:
 
 def check_text(outcomes: Sequence[VariantOutcome]) -> list[str]:
     """Lines for a terminal about runs that were judged again: table, gates, findings with their places."""
-    lines = terminal_table(outcomes)
+    lines = [*terminal_table(outcomes), *noise_lines(outcomes)]
     for outcome in outcomes:
         lines += ["", f"{outcome.scenario} / {outcome.variant}"]
         for verdict in outcome.verdicts:

@@ -10,15 +10,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pytest_eng5.alignment import MetricValue
+from pytest_eng5.alignment import MetricValue, RepeatedFigure
 from pytest_eng5.evidence import write_json
 from pytest_eng5.gates import Verdict
 from pytest_eng5.reports.outcome import VariantOutcome
+from pytest_eng5.reports.repeats import Repeats
 
 __all__ = [
     "Summary",
     "SummaryGate",
     "SummaryMetric",
+    "SummaryRepeats",
     "SummaryScenario",
     "SummaryVariant",
     "summary_document",
@@ -51,6 +53,18 @@ class SummaryGate(_Part):
     )
 
 
+class SummaryRepeats(_Part):
+    """A metric over the runs of a variant; null where undefined."""
+
+    values: tuple[float | None, ...] = Field(description="One per run, in their order")
+    mean: float | None
+    sd: float | None = Field(description="Standard deviation between the runs (n - 1)")
+    sd_low: float | None = Field(description="95 % interval of it")
+    sd_high: float | None
+    noise_floor: float | None = Field(description="The same of this prompt: measured, or simulated")
+    measured: bool = Field(description="Whether the noise floor is the standard deviation between the runs")
+
+
 class SummaryVariant(_Part):
     """One variant."""
 
@@ -63,6 +77,9 @@ class SummaryVariant(_Part):
     comparisons: int = Field(ge=0, description="Comparisons that succeeded, all runs together")
     cost_usd: float | None = Field(description="As reported in the callbacks; null if not known")
     run_dirs: tuple[str, ...] = Field(description="Run folders, relative to the folder of the summary")
+    repeats: dict[str, SummaryRepeats] | None = Field(
+        default=None, description="Metrics over the runs of a variant that ran more than once"
+    )
 
 
 class SummaryScenario(_Part):
@@ -115,6 +132,26 @@ def _variant(outcome: VariantOutcome, root: Path) -> SummaryVariant:
         comparisons=outcome.ledger.succeeded,
         cost_usd=outcome.cost_usd,
         run_dirs=tuple(Path(os.path.relpath(folder, root)).as_posix() for folder in made),
+        repeats=_repeats(outcome.repeats),
+    )
+
+
+def _repeats(repeats: Repeats | None) -> dict[str, SummaryRepeats] | None:
+    if repeats is None or repeats.runs < 2:
+        return None
+    return {name: _repeated(found) for name, found in repeats.figures.items()}
+
+
+def _repeated(found: RepeatedFigure) -> SummaryRepeats:
+    low, high = found.spread_interval() or (None, None)
+    return SummaryRepeats(
+        values=tuple(_finite(value) for value in found.values),
+        mean=_finite(found.mean),
+        sd=_finite(found.spread),
+        sd_low=_finite(low),
+        sd_high=_finite(high),
+        noise_floor=_finite(found.noise_floor),
+        measured=found.measured,
     )
 
 

@@ -108,8 +108,7 @@ def _judged(case: JUnitCase, outcome: VariantOutcome, failure: str | None) -> JU
     found = judge_named(case.name, outcome, failure)
     if found.section:
         case = replace(case, sections=[(f"Captured {found.heading} call", found.section)])
-    if found.gate is not None:
-        case = replace(case, properties=[*case.properties, ("gate", found.gate), ("status", found.status)])
+    case = replace(case, properties=[*case.properties, *found.properties])
     if found.wrong is None:
         return case
     return replace(case, outcome="failed", message=found.wrong.splitlines()[0], details=found.wrong)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pytest_eng5.evidence import EndReason
+from pytest_eng5.evidence import EndReason, Finding
 from pytest_eng5.gates import Status, Verdict
 from pytest_eng5.reports.outcome import Outcome, RunOutcome
 
@@ -63,15 +63,22 @@ def _obstacles(runs: Iterable[RunOutcome], expected: frozenset[str] | None) -> l
     ]
 
 
-def _findings(runs: Iterable[RunOutcome], expected: frozenset[str] | None) -> list[str]:
-    errors = [finding for run in runs for finding in run.findings if finding.severity == "error"]
+def _findings(runs: Sequence[RunOutcome], expected: frozenset[str] | None) -> list[str]:
+    errors = [(run, finding) for run in runs for finding in run.findings if finding.severity == "error"]
     if expected is None:
-        first: dict[str, str] = {}
-        for finding in errors:
-            first.setdefault(finding.code, f"{finding.code} {finding.message}")
-        return list(first.values())
-    found = {finding.code for finding in errors}
+        return _by_code(errors, several=len(runs) > 1)
+    found = {finding.code for _, finding in errors}
     missing, surplus = sorted(expected - found), sorted(found - expected)
     parts = [f"expected but not found: {', '.join(missing)}"] if missing else []
     parts += [f"found but not expected: {', '.join(surplus)}"] if surplus else []
     return parts
+
+
+def _by_code(errors: Iterable[tuple[RunOutcome, Finding]], *, several: bool) -> list[str]:
+    """The first finding of each code, after the runs that have one where there are several runs."""
+    first: dict[str, str] = {}
+    where: dict[str, dict[str, None]] = {}
+    for run, finding in errors:
+        first.setdefault(finding.code, f"{finding.code} {finding.message}")
+        where.setdefault(finding.code, {})[f"run-{run.repeat}"] = None
+    return [f"{', '.join(where[code])}: {text}" if several else text for code, text in first.items()]

@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from pytest_eng5.alignment import (
     AlignmentData,
@@ -16,12 +17,17 @@ from pytest_eng5.alignment import (
     alignment_metrics,
     distance_to_gate,
     judge_of_run,
+    kendall_tau_b,
     pool,
     repeat_summary,
+    repeated_figure,
     simulated_outcomes,
     simulated_runs,
+    simulated_spreads,
+    spread_interval,
     stated_judge,
 )
+from pytest_eng5.alignment.bradley_terry import fit_wins
 
 GRADES = ["A", "A", "B", "B", "C+", "C-", "D+", "D-", "E+", "E-", "F+", "F+"]
 RANKS = [0, 0, 3, 3, 5, 7, 8, 10, 11, 13, 14, 14]
@@ -189,3 +195,71 @@ class TestSimulatedRuns:
         assert (shown(repeats) == shown(outcomes)).all()
         first = repeats[..., 0].sum(axis=(1, 2)) / 132
         assert first.mean() > 0.55
+
+
+class TestSpread:
+    """The standard deviation between runs against scipy, and against judges whose noise is known."""
+
+    @pytest.mark.parametrize("count", [2, 3, 5, 30])
+    @pytest.mark.parametrize("confidence", [0.9, 0.95])
+    def test_interval_has_the_quantiles_of_scipy(self, count: int, confidence: float) -> None:
+        low, high = spread_interval(0.07, count, confidence)
+        of_squares = chi2.interval(confidence, count - 1)
+        assert (low, high) == pytest.approx(0.07 * np.sqrt((count - 1) / np.array(of_squares)[::-1]))
+        assert low < 0.07 < high
+
+    @pytest.mark.parametrize(("spread", "count"), [(0.0, 5), (math.nan, 1), (0.1, 1), (math.nan, 5)])
+    def test_no_interval_where_nothing_is_known(self, spread: float, count: int) -> None:
+        assert spread_interval(spread, count) is None
+
+    def test_a_figure_is_what_numpy_says(self) -> None:
+        values = [0.9, math.nan, 0.95, 0.91, 0.84]
+        found = repeated_figure(values, 0.93, 0.05)
+        known = np.array(values)[[0, 2, 3, 4]]
+        assert found.mean == pytest.approx(known.mean())
+        assert found.spread == pytest.approx(known.std(ddof=1))
+        assert (found.counted, found.pooled) == (4, 0.93)
+        assert found.spread_interval() == spread_interval(found.spread, 4)
+        assert (found.measured, found.noise_floor) == (True, found.spread)
+
+    def test_runs_that_do_not_differ_have_the_simulated_noise_floor(self) -> None:
+        found = repeated_figure([0.9] * 6, 0.9, 0.02)
+        assert (found.measured, found.noise_floor, found.spread_interval()) == (False, 0.02, None)
+
+    @pytest.mark.parametrize("repeats", [2, 3, 5])
+    def test_of_a_judge_of_known_noise(self, repeats: int) -> None:
+        """Over many scenarios with so many repeats the variance is right on average, and its interval holds
+        the true deviation about as often as it says."""
+        judge = SimulatedJudge(0.5 * QUALITY, np.array(RANKS))
+        tables = np.concatenate(list(simulated_runs(judge, 66, 6000, 1)))
+        taus = kendall_tau_b(judge.ranks, fit_wins(tables))
+        truth = taus.std()
+        sets = taus[: 1000 * repeats].reshape(1000, repeats)
+        spreads = sets.std(axis=1, ddof=1)
+        assert (spreads**2).mean() == pytest.approx(truth**2, rel=0.12)
+        intervals = [spread_interval(spread, repeats) or (0.0, 0.0) for spread in spreads]
+        held = np.mean([low <= truth <= high for low, high in intervals])
+        assert 0.92 < held < 0.98
+
+    @pytest.mark.parametrize("repeats", [1, 3])
+    def test_simulated_runs_spread_as_those_of_the_judge(self, make, repeats: int) -> None:
+        """The agreement of one round-robin is a sum of independent answers, so that its variance is known."""
+        odds = [
+            1 / (1 + math.exp(-0.7 * (QUALITY[i] - QUALITY[j])))
+            for i, j in combinations(range(12), 2)
+            if RANKS[i] != RANKS[j]
+        ]
+        truth = math.sqrt(sum(p * (1 - p) for p in odds)) / len(odds)
+        sets = [[judged(make, 0.7, 10 * t + s) for s in range(repeats)] for t in range(10)]
+        found = [simulated_spreads(runs, simulations=200)["agreement"] for runs in sets]
+        assert np.mean(found) == pytest.approx(truth, rel=0.12)
+
+    def test_copies_of_one_run_are_no_more_evidence_for_tau(self, make) -> None:
+        """Pairs are resampled with all their comparisons, so a judge that repeats itself gains nothing."""
+        run = judged(make, 0.7, 1)
+        once = alignment_metrics(run, bootstrap=400).values["kendall_tau"]
+        often = alignment_metrics(pool([run] * 9), bootstrap=400).values["kendall_tau"]
+        assert often.high - often.low > 0.6 * (once.high - once.low)
+        free = alignment_metrics(pool([run] * 9), bootstrap=400, unit="comparisons", intervals="percentile")
+        low, high = free.values["kendall_tau"].low, free.values["kendall_tau"].high
+        assert high - low < 0.5 * (once.high - once.low)

@@ -67,10 +67,24 @@ def test_all_items_pass_again_without_a_socket_and_leave_the_evidence_alone(
     assert items["baseline::run"][1]["comparisons"] == ["6"]
 
 
+def latest(recorded: Any) -> str:
+    """The link to the recorded session, which the next session turns upon itself."""
+    (recorded.root / ".eng5").mkdir()
+    (recorded.root / ".eng5/latest").symlink_to("../old")
+    return ".eng5/latest"
+
+
+def test_the_latest_session_is_what_it_was_at_the_start(recorded: Any) -> None:
+    result = recorded.inprocess("--eng5-rejudge", latest(recorded))
+    assert result.ret == pytest.ExitCode.OK, result.stdout.str()
+    [session] = recorded.sessions()
+    assert (recorded.root / ".eng5/latest").resolve() == session
+
+
 def test_thresholds_of_today_count_also_in_workers(recorded: Any) -> None:
     arguments = (
         "--eng5-rejudge",
-        "old",
+        latest(recorded),
         "--eng5-set",
         "variants.baseline.thresholds.direct_inversions.min=1",
     )

@@ -24,11 +24,7 @@ class TestEveryImage:
     def test_what_it_runs_cannot_be_changed_from_inside(self, docker, image):
         look = "find / -xdev -path /proc -prune -o -writable ! -type l -print 2>/dev/null"
         writable = docker("run", "--rm", "--entrypoint", "sh", image, "-c", f"{look}; true").split("\n")
-        foreign = [
-            path
-            for path in writable
-            if path and not path.startswith(OPEN_TO_ALL)
-        ]
+        foreign = [path for path in writable if path and not path.startswith(OPEN_TO_ALL)]
         assert foreign == []
 
     def test_a_secret_of_the_build_is_in_no_layer(self, docker, image, secret):
@@ -39,7 +35,7 @@ class TestEveryImage:
         assert docker("run", "--rm", "--user", "0", "--entrypoint", "sh", image, "-c", search).strip() == ""
 
     def test_neither_sources_nor_tests_nor_caches_are_in_it(self, docker, image):
-        places = '/src /opt/whole /opt/eng5/lib/python3*/site-packages/tests /root/.cache/pip'
+        places = "/src /opt/whole /opt/eng5/lib/python3*/site-packages/tests /root/.cache/pip"
         look = f"ls -d {places} 2>/dev/null; true"
         assert docker("run", "--rm", "--user", "0", "--entrypoint", "sh", image, "-c", look).strip() == ""
 

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.slow
 
 SCENARIO = "anchor_align"
 VARIANTS = ("baseline", "language_control", "usage_content_parity")
-RUNS = (*((SCENARIO, variant) for variant in VARIANTS), ("execute", "twelve_students"))
+REPEATS = tuple(("repeats", "same_prompt", repeat) for repeat in (1, 2, 3, 4))
+RUNS = (*((SCENARIO, variant, 1) for variant in VARIANTS), ("execute", "twelve_students", 1), *REPEATS)
 ITEMS = ("run", "events", "metadata", "completeness", "schema", "scoring", "costs", "manifest")
 GATES = ("kendall_tau", "direct_inversions", "zero_win_anchors", "upper_grade_inversions")
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
@@ -71,9 +72,10 @@ def test_everything_passes(session: Any) -> None:
     gates = [gate for gate in GATES if gate != "zero_win_anchors"]
     graded = {f"twelve_students::{item}" for item in (*ITEMS, *gates)}
     judged = {f"{v}::{item}" for v in VARIANTS for item in (*ITEMS, *GATES)}
-    assert set(outcomes) == quiet | graded | judged
+    repeated = {f"same_prompt::{item}" for item in (*ITEMS, "kendall_tau", "inversion_rate")}
+    assert set(outcomes) == quiet | graded | judged | repeated
     assert set(outcomes.values()) == {"passed"}
-    assert "51 passed" in session.output
+    assert "61 passed" in session.output
 
 
 def test_header_table_and_place_are_shown(session: Any) -> None:
@@ -180,6 +182,31 @@ def test_the_log_tells_this_run_alone_and_its_figures(run: Path, session: Any) -
     assert found[-1]["succeeded"] == len(callbacks(run)) == 66
 
 
+def test_repeats_are_draws_of_one_judge_with_a_spread(session: Any) -> None:
+    folders = [session.run(*place) for place in REPEATS]
+    plans = [json.loads((folder / "plan.json").read_text()) for folder in folders]
+    assert len({plan["batch_uuid"] for plan in plans}) == 4
+    answers = []
+    for plan, folder in zip(plans, folders, strict=True):
+        own = {essay["essay_id"]: essay["local_id"] for essay in plan["essays"]}
+        asked = {
+            tuple(own[data["request_metadata"][name]] for name in ("essay_a_id", "essay_b_id")): (
+                data["winner"],
+                data["justification"],
+            )
+            for data in callbacks(folder)
+        }
+        assert len(asked) == 66
+        answers.append(asked)
+    shared = set(answers[0]) & set(answers[1])
+    assert sum(answers[0][pair] != answers[1][pair] for pair in shared) > len(shared) / 4
+    [scenario] = [found for found in summary(session)["scenarios"] if found["scenario"] == "repeats"]
+    tau = scenario["variants"][0]["repeats"]["kendall_tau"]
+    assert tau["sd"] == pytest.approx(np.std(tau["values"], ddof=1))
+    assert tau["sd"] > 0
+    assert f"same-prompt SD {tau['sd']:.2g} (4 runs, 95 % CI " in session.output
+
+
 def summary(session: Any) -> dict[str, Any]:
     """``summary.json`` of the session."""
     return dict(json.loads((session.folder / "summary.json").read_text()))
@@ -234,7 +261,7 @@ def test_summary_has_the_shape_that_tools_read(session: Any) -> None:
     scenario, *quiet = summary["scenarios"]
     assert scenario["scenario"] == SCENARIO
     verdicts = {row["scenario"]: row["variants"][0]["verdict"] for row in quiet}
-    assert verdicts == {"plan": "DONE", "dry_run": "DONE", "execute": "PASS"}
+    assert verdicts == {"plan": "DONE", "dry_run": "DONE", "execute": "PASS", "repeats": "PASS"}
     assert [row["variant"] for row in scenario["variants"]] == list(VARIANTS)
     for row in scenario["variants"]:
         assert (row["verdict"], row["comparisons"], row["cost_usd"]) == ("PASS", 66, 0)
@@ -284,22 +311,21 @@ def test_bytes_on_disk_are_the_bytes_on_kafka(session: Any) -> None:
         for record in session.topics()["records"]
     }
     seen = 0
-    for scenario, variant in RUNS:
-        for log in (session.run(scenario, variant) / "events").glob("*.jsonl"):
+    for place in RUNS:
+        for log in (session.run(*place) / "events").glob("*.jsonl"):
             for line in lines(log):
                 record = on_kafka[line["topic"], line["partition"], line["offset"]]
                 assert raw(line) == base64.b64decode(record["value"])
                 assert line["timestamp_ms"] == record["timestamp"]
                 assert line["key"] == record["key"]
                 seen += 1
-    assert seen == 3 * 68 + 278
+    assert seen == 3 * 68 + 278 + 4 * 68
 
 
 def test_published_request_is_the_file_byte_for_byte(session: Any) -> None:
     published = [record for record in session.topics()["records"] if record["topic"] == REQUESTS]
     files = {
-        (session.run(scenario, variant) / "requests" / "els_cj_assessment_request.json").read_bytes()
-        for scenario, variant in RUNS
+        (session.run(*place) / "requests" / "els_cj_assessment_request.json").read_bytes() for place in RUNS
     }
     assert {base64.b64decode(record["value"]) for record in published} == files
     assert len(published) == len(RUNS)
@@ -309,7 +335,7 @@ def test_published_request_is_the_file_byte_for_byte(session: Any) -> None:
 
 def test_no_callback_on_kafka_is_missing_on_disk(session: Any) -> None:
     on_kafka = [record for record in session.topics()["records"] if record["topic"] == CALLBACKS]
-    assert len(on_kafka) == 3 * 66 + 276
+    assert len(on_kafka) == 3 * 66 + 276 + 4 * 66
     assert not (session.folder / "stray.jsonl").exists() or not (session.folder / "stray.jsonl").read_bytes()
 
 

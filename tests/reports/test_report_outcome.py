@@ -98,8 +98,8 @@ def test_reasons_come_worst_first_and_each_code_once() -> None:
     _, reasons = decide(runs, [gate(Status.UNDECIDED), gate(Status.FAIL)])
     assert reasons == (
         "run-1 ended with budget: because",
-        "B-CODE m",
-        "A-CODE m",
+        "run-1: B-CODE m",
+        "run-1: A-CODE m",
         "FAIL kendall_tau",
         "UNDECIDED kendall_tau",
     )
