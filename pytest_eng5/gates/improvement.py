@@ -14,7 +14,14 @@ from pytest_eng5.gates.wording import bound_text, plural
 if TYPE_CHECKING:
     from pytest_eng5.alignment import Difference, VariantComparison
 
-__all__ = ["ImprovementVerdict", "judge_improvement"]
+__all__ = ["IMPROVEMENTS", "ImprovementVerdict", "judge_improvement"]
+
+IMPROVEMENTS = {
+    "kendall_tau": "kendall_tau",
+    "direct_inversions": "direct_inversions",
+    "agreement": "pair_agreement",
+}
+"""What can be asked to improve, and the figure of a paired comparison that it is."""
 
 _LOWER_IS_BETTER = frozenset({"direct_inversions"})
 
@@ -51,26 +58,34 @@ class ImprovementVerdict:
 
 
 def judge_improvement(
-    comparison: VariantComparison, metric: str = "kendall_tau", minimum: float = 0.0
+    comparison: VariantComparison,
+    metric: str = "kendall_tau",
+    minimum: float = 0.0,
+    *,
+    obstacle: str | None = None,
 ) -> ImprovementVerdict:
     """Judge one figure of a candidate against the baseline.
 
     Args:
         comparison: Of both variants, with the confidence that the gate asks for.
-        metric: One of its figures.
-        minimum: The least improvement, in units of the figure; fewer inversions are an improvement.
+        metric: One of :data:`IMPROVEMENTS`, or the name of a figure.
+        minimum: The least improvement, in units of the figure; fewer inversions are an improvement. Below 0:
+            how much worse the candidate may be, for which the p-value does not count.
+        obstacle: Why the figures mean nothing whatever their values, as when they rest on unconnected pairs.
 
     Raises:
         UsageError: There is no such figure, or the minimum is not a number.
     """
-    if metric not in comparison.differences or not math.isfinite(minimum):
+    figure = IMPROVEMENTS.get(metric, metric)
+    if figure not in comparison.differences or not math.isfinite(minimum):
         raise UsageError(
             f"an improvement of {metric} by {minimum} cannot be judged",
-            fix=f"choose one of {', '.join(comparison.differences)}, and a number",
+            fix=f"choose one of {', '.join(IMPROVEMENTS)}, and a number",
         )
-    difference = comparison.differences[metric]
-    if difference.low is None or difference.high is None or math.isnan(difference.difference):
-        return _unmeasured(comparison, metric, minimum)
+    difference = comparison.differences[figure]
+    undefined = difference.low is None or difference.high is None or math.isnan(difference.difference)
+    if undefined or obstacle is not None:
+        return _unmeasured(comparison, metric, minimum, obstacle)
     gain, low, high = _improvement(metric, difference)
     status = _status(low, high, minimum, difference.adjusted_p_value, 1 - comparison.confidence)
     return ImprovementVerdict(
@@ -102,16 +117,22 @@ def _status(low: float, high: float, minimum: float, p_value: float, level: floa
 
 
 def _change(gain: float, minimum: float) -> str:
-    sign = ">=" if gain >= minimum - TOLERANCE else "<"
-    return f"better by {gain:.3f} {sign} {bound_text(minimum)}"
+    enough = gain >= minimum - TOLERANCE
+    if gain >= -TOLERANCE:
+        return f"better by {abs(gain):.3f} {'>=' if enough else '<'} {bound_text(minimum)}"
+    if minimum < 0:
+        return f"worse by {-gain:.3f} {'<=' if enough else '>'} {bound_text(-minimum)}"
+    return f"worse by {-gain:.3f}, not better by {bound_text(minimum)}," if minimum else f"worse by {-gain:.3f}"
 
 
 def _context(comparison: VariantComparison, difference: Difference, low: float, high: float) -> str:
     percent = f"{comparison.confidence * 100:g} % CI"
+    p_value = f"p {difference.p_value:.3f}"
+    if difference.adjusted_p_value != difference.p_value:
+        p_value += f", {difference.adjusted_p_value:.3f} over all variants"
     return (
         f"{difference.candidate:.3f} against {difference.baseline:.3f}, {percent} {low:.2f} to {high:.2f}, "
-        f"p {difference.p_value:.3f}, {difference.adjusted_p_value:.3f} over all variants, "
-        f"{plural(comparison.pairs, 'common pair')}, {comparison.differing_pairs} judged differently"
+        f"{p_value}, {plural(comparison.pairs, 'common pair')}, {comparison.differing_pairs} judged differently"
     )
 
 
@@ -128,8 +149,11 @@ def _hint(comparison: VariantComparison, gain: float, low: float, high: float, m
     return f"about {more} of either variant would decide, if the difference stays where it is"
 
 
-def _unmeasured(comparison: VariantComparison, metric: str, minimum: float) -> ImprovementVerdict:
-    reason = "no pair was judged by both" if not comparison.pairs else "it is undefined on the common pairs"
+def _unmeasured(
+    comparison: VariantComparison, metric: str, minimum: float, obstacle: str | None
+) -> ImprovementVerdict:
+    undefined = "it is undefined on the common pairs"
+    reason = obstacle or ("no pair was judged by both" if not comparison.pairs else undefined)
     return ImprovementVerdict(
         metric=metric,
         status=Status.FAIL,

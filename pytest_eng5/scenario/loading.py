@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pytest_eng5.scenario.building import DEFAULT_MODE, build_variant
+from pytest_eng5.scenario.compare import build_compare, compare_problems
 from pytest_eng5.scenario.errors import Location, OverrideError, Problem, ScenarioError, shown_text
 from pytest_eng5.scenario.explain import check
 from pytest_eng5.scenario.files import NamedFiles
@@ -50,6 +51,7 @@ def load_scenario(path: Path, overrides: Sequence[str] = (), *, missing_variant_
     if unmatched and not missing_variant_ok:
         raise unmatched_error(unmatched[0], path, ids)
     root = _with_overrides(root, parsed)
+    _refuse(compare_problems(root, ids))
     keys = ScenarioKeys.model_validate(plain(root))
     return Scenario(
         path=path,
@@ -57,6 +59,7 @@ def load_scenario(path: Path, overrides: Sequence[str] = (), *, missing_variant_
         description=keys.description or "",
         mode=keys.mode or DEFAULT_MODE,
         variants=_variants(keys.scenario, root, parsed),
+        compare=build_compare(root, ids),
         content_sha256=hashlib.sha256(content).hexdigest(),
         overrides=tuple(overrides),
         unmatched_overrides=tuple(override.text for override in unmatched),

@@ -23,7 +23,6 @@ class NotYet:
 
 
 NOT_YET: tuple[NotYet, ...] = (
-    NotYet("compare"),
     NotYet("thresholds.*.confidence", None, "remove it: the point value is judged"),
     NotYet("thresholds.*.undecided"),
 )
