@@ -86,13 +86,13 @@ def judge_improvement(
     undefined = difference.low is None or difference.high is None or math.isnan(difference.difference)
     if undefined or obstacle is not None:
         return _unmeasured(comparison, metric, minimum, obstacle)
-    gain, low, high = _improvement(metric, difference)
+    gain, low, high = _improvement(figure, difference)
     status = _status(low, high, minimum, difference.adjusted_p_value, 1 - comparison.confidence)
     return ImprovementVerdict(
         metric=metric,
         status=status,
-        message=f"{status.value} {metric} of {comparison.candidate} {_change(gain, minimum)} "
-        f"than that of {comparison.baseline} ({_context(comparison, difference, low, high)})",
+        message=f"{status.value} {metric} of {comparison.candidate} {_change(figure, gain, minimum)} "
+        f"than that of {comparison.baseline} ({_context(comparison, figure, low, high)})",
         hint=_hint(comparison, gain, low, high, minimum) if status is Status.UNDECIDED else None,
         improvement=gain,
         low=low,
@@ -101,9 +101,9 @@ def judge_improvement(
     )
 
 
-def _improvement(metric: str, difference: Difference) -> tuple[float, float, float]:
+def _improvement(figure: str, difference: Difference) -> tuple[float, float, float]:
     low, high = difference.low or 0.0, difference.high or 0.0
-    if metric in _LOWER_IS_BETTER:
+    if figure in _LOWER_IS_BETTER:
         return -difference.difference, -high, -low
     return difference.difference, low, high
 
@@ -116,24 +116,35 @@ def _status(low: float, high: float, minimum: float, p_value: float, level: floa
     return Status.UNDECIDED
 
 
-def _change(gain: float, minimum: float) -> str:
-    enough = gain >= minimum - TOLERANCE
+def _change(figure: str, gain: float, minimum: float) -> str:
+    enough, count = gain >= minimum - TOLERANCE, figure in _LOWER_IS_BETTER
+    by, bound = _value(figure, abs(gain)), bound_text(abs(minimum), count=count)
     if gain >= -TOLERANCE:
-        return f"better by {abs(gain):.3f} {'>=' if enough else '<'} {bound_text(minimum)}"
+        return f"better by {by} {'>=' if enough else '<'} {'-' if minimum < 0 else ''}{bound}"
     if minimum < 0:
-        return f"worse by {-gain:.3f} {'<=' if enough else '>'} {bound_text(-minimum)}"
-    return f"worse by {-gain:.3f}, not better by {bound_text(minimum)}," if minimum else f"worse by {-gain:.3f}"
+        return f"worse by {by} {'<=' if enough else '>'} {bound}"
+    return f"worse by {by}, not better by {bound}," if minimum else f"worse by {by}"
 
 
-def _context(comparison: VariantComparison, difference: Difference, low: float, high: float) -> str:
+def _value(figure: str, value: float) -> str:
+    return f"{value:.{0 if figure in _LOWER_IS_BETTER else 3}f}"
+
+
+def _context(comparison: VariantComparison, figure: str, low: float, high: float) -> str:
+    difference = comparison.differences[figure]
     percent = f"{comparison.confidence * 100:g} % CI"
-    p_value = f"p {difference.p_value:.3f}"
+    p_value = f"p {_p_text(difference.p_value)}"
     if difference.adjusted_p_value != difference.p_value:
-        p_value += f", {difference.adjusted_p_value:.3f} over all variants"
+        p_value += f", {_p_text(difference.adjusted_p_value)} over all variants"
     return (
-        f"{difference.candidate:.3f} against {difference.baseline:.3f}, {percent} {low:.2f} to {high:.2f}, "
-        f"{p_value}, {plural(comparison.pairs, 'common pair')}, {comparison.differing_pairs} judged differently"
+        f"{_value(figure, difference.candidate)} against {_value(figure, difference.baseline)}, "
+        f"{percent} {low:.2f} to {high:.2f}, {p_value}, "
+        f"{plural(comparison.pairs, 'common pair')}, {comparison.differing_pairs} judged differently"
     )
+
+
+def _p_text(value: float) -> str:
+    return "<0.001" if value < 0.0005 else f"{value:.3f}"
 
 
 def _hint(comparison: VariantComparison, gain: float, low: float, high: float, minimum: float) -> str:

@@ -91,7 +91,9 @@ def _anchors(one: RunPlan, other: RunPlan) -> Iterator[Change]:
         shown = [_names([f"{id_} {a[id_].grade}" for id_ in grades], "") for a in (known, found)]
         yield Change(what="anchors with other grades", baseline=shown[0], candidate=shown[1])
     if texts := [id_ for id_ in both if known[id_].checksum != found[id_].checksum]:
-        shown = [_names([f"{id_} {a[id_].checksum[:_DIGITS]}.." for id_ in texts], "") for a in (known, found)]
+        shown = [
+            _names([f"{id_} {a[id_].checksum[:_DIGITS]}.." for id_ in texts], "") for a in (known, found)
+        ]
         yield Change(what="anchors with other texts", baseline=shown[0], candidate=shown[1])
 
 

@@ -105,7 +105,7 @@ class ComparedCandidate(_Part):
 
 
 class Comparison(_Part):
-    """All candidates of one baseline; p-values are corrected for their number, whether or not each was run."""
+    """All candidates of one baseline; p-values are corrected for their number, run or not."""
 
     schema_version: str = Field(default="1.0.0", pattern=r"^1\.\d+\.\d+$")
     scenario: str

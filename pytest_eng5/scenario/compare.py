@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_eng5.scenario.compare_keys import CompareKeys, CompareMetricsKeys, UndecidedComparison
+from pytest_eng5.scenario.compare_keys import CompareKeys, UndecidedComparison
 from pytest_eng5.scenario.errors import Location, Problem, shown_text
 from pytest_eng5.scenario.explain import closest
 from pytest_eng5.scenario.nodes import MappingNode, Node, Scalar, SequenceNode, find, plain
@@ -154,10 +154,9 @@ def _metrics(block: MappingNode) -> tuple[ComparedMetric, ...]:
     minimum, place = keys.min_improvement or 0.0, block.location_of("min_improvement")
     if not isinstance(nodes, MappingNode):
         return (ComparedMetric(_DEFAULT_METRIC, minimum, place),)
-    given = keys.metrics or CompareMetricsKeys()
     found = []
     for name, entry in nodes:
-        own = getattr(given, name)
+        own = getattr(keys.metrics, name)
         if own is None:
             continue
         where = find(entry.node, "min_improvement")

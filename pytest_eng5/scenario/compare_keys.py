@@ -61,8 +61,8 @@ class CompareKeys(BaseModel):
     )
     min_improvement: Number | None = Field(
         None,
-        description="By how much a candidate has to be better, in units of the figure; default 0. Below 0: by "
-        "how much it may be worse.",
+        description="By how much a candidate has to be better, in units of the figure; default 0. Below 0: "
+        "by how much it may be worse.",
         examples=[0.02, -0.05],
     )
     confidence: Confidence | None = Field(

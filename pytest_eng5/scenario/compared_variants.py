@@ -1,4 +1,4 @@
-"""Whether the variants of a block ``compare`` can be compared, and what differs between them besides prompts."""
+"""Whether the variants of a block ``compare`` can be compared, and what differs besides their prompts."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def _checksum(anchor: Anchor) -> str:
 def more_than_prompts(scenario: Scenario) -> list[str]:
     """A remark for each candidate that differs from the baseline in more than what its prompts say.
 
-    The settings of the simulated judge are left aside: they stand for what a prompt would do. Variants with the
-    same prompts compare whatever else differs, which needs no remark if it is one thing.
+    The settings of the simulated judge are left aside: they stand for what a prompt would do. Variants with
+    the same prompts compare whatever else differs, which needs no remark if it is one thing.
     """
     compare = scenario.compare
     if compare is None:
@@ -93,6 +93,7 @@ def more_than_prompts(scenario: Scenario) -> list[str]:
 
 
 def _remark(baseline: Variant, candidate: Variant) -> Iterator[str]:
+    pairs: list[tuple[str, object, object, str]]
     pairs = [(f"judge.{name}", baseline.judge, candidate.judge, name) for name in _JUDGE]
     pairs += [(name, baseline, candidate, name) for name in _TASK]
     found = [

@@ -137,7 +137,6 @@ class TestNothing:
         nothing = Difference(math.nan, 0.5, math.nan, None, None, math.nan, math.nan)
         assert "undefined on the common pairs" in judge_improvement(compared(nothing)).message
 
-
     def test_figures_that_mean_nothing_pass_nothing(self) -> None:
         verdict = judge_improvement(compared(found(0.5, 0.1, 0.001)), obstacle="rubric_b has no anchors")
         assert verdict.status is Status.FAIL

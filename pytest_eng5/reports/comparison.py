@@ -1,0 +1,259 @@
+"""Variants against a baseline: from outcomes of recorded runs to figures, named pairs and verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from pytest_eng5.alignment import (
+    AlignmentData,
+    Difference,
+    VariantComparison,
+    compare_runs,
+    connected,
+    holm,
+)
+from pytest_eng5.alignment.results import jsonable
+from pytest_eng5.errors import Eng5Error
+from pytest_eng5.evidence import EndReason, load_evidence
+from pytest_eng5.gates.improvement import ImprovementVerdict, judge_improvement
+from pytest_eng5.reports.comparison_changes import changes_between
+from pytest_eng5.reports.comparison_model import (
+    ComparedCandidate,
+    ComparedFigure,
+    ComparedPair,
+    Comparison,
+    ImprovementRecord,
+)
+from pytest_eng5.reports.figures import unfit
+from pytest_eng5.reports.outcome import VariantOutcome
+from pytest_eng5.reports.population import population
+
+__all__ = ["AskedMetric", "CompareLike", "WantedMetric", "compare_outcomes", "why_not_compared"]
+
+
+class AskedMetric(Protocol):
+    """A figure and the least improvement asked for: ``scenario.ComparedMetric``."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def min_improvement(self) -> float: ...
+
+
+class CompareLike(Protocol):
+    """Who is compared with whom in what: ``scenario.Compare``, which this room does not know."""
+
+    @property
+    def baseline(self) -> str: ...
+    @property
+    def candidates(self) -> tuple[str, ...]: ...
+    @property
+    def metrics(self) -> Sequence[AskedMetric]: ...
+    @property
+    def confidence(self) -> float: ...
+    @property
+    def undecided(self) -> Literal["fail", "warn"]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WantedMetric:
+    """A figure and the least improvement asked for, by hand."""
+
+    name: str
+    min_improvement: float
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A candidate whose comparisons were put beside those of the baseline."""
+
+    found: VariantComparison
+    pairs: tuple[ComparedPair, ...]
+    obstacle: str | None
+
+
+def compare_outcomes(
+    scenario: str, asked: CompareLike, outcomes: Mapping[str, VariantOutcome | str]
+) -> Comparison:
+    """Compare every candidate with the baseline on the anchor pairs that both judged; repeats are pooled.
+
+    P-values are corrected for all candidates that were asked for. One that has no figures counts with a
+    p-value of 1, which is the worst for the others: nothing gets easier to prove because a run failed.
+
+    Args:
+        scenario: Name of the scenario.
+        asked: What to compare.
+        outcomes: By id of the variant; in place of an outcome, why there is none.
+    """
+    baseline = outcomes[asked.baseline]
+    compared = {name: _try(baseline, outcomes[name], asked, name) for name in asked.candidates}
+    corrected = _corrected(compared)
+    candidates = []
+    for name, found in compared.items():
+        other = outcomes[name]
+        known = not isinstance(baseline, str) and not isinstance(other, str)
+        changes = changes_between(baseline, other) if known else ()  # type: ignore[arg-type]
+        if isinstance(found, str):
+            candidates.append(ComparedCandidate(candidate=name, problem=found, changes=changes))
+        else:
+            whole = replace(found, found=corrected[name])
+            candidates.append(_record(name, whole, asked, changes))
+    return Comparison(
+        scenario=scenario,
+        baseline=asked.baseline,
+        confidence=asked.confidence,
+        undecided=asked.undecided,
+        candidates=tuple(candidates),
+    )
+
+
+def why_not_compared(outcome: VariantOutcome) -> str | None:
+    """Why the runs of a variant cannot be compared with others: they failed, or there is nothing of them."""
+    for run in outcome.runs:
+        if run.obstacle is not None:
+            return run.obstacle
+        if run.ending is not None and run.ending.reason is EndReason.PIPELINE_FAILED:
+            return f"run-{run.repeat}: the pipeline failed: {run.ending.detail}"
+    if not outcome.judging:
+        return f"mode {outcome.mode} judged nothing, or the run was not waited for"
+    return outcome.not_computed
+
+
+def _try(
+    baseline: VariantOutcome | str, candidate: VariantOutcome | str, asked: CompareLike, name: str
+) -> _Compared | str:
+    for id_, outcome in ((asked.baseline, baseline), (name, candidate)):
+        reason = outcome if isinstance(outcome, str) else why_not_compared(outcome)
+        if reason is not None:
+            return f"{id_}: {reason}"
+    assert not isinstance(baseline, str)
+    assert not isinstance(candidate, str)
+    try:
+        return _compared(baseline, candidate, (asked.baseline, name), asked.confidence)
+    except Eng5Error as error:
+        return str(error).splitlines()[0]
+
+
+def _compared(
+    baseline: VariantOutcome, candidate: VariantOutcome, names: tuple[str, str], confidence: float
+) -> _Compared:
+    one, other = (population([load_evidence(run.root) for run in v.runs]) for v in (baseline, candidate))
+    found = compare_runs(one, other, names=names, confidence=confidence)
+    reasons = (
+        f"{name}: {reason}"
+        for name, reason in zip(names, map(_unfit, (baseline, candidate)), strict=True)
+        if reason
+    )
+    tables = _common_tables(one, other)
+    return _Compared(found, tuple(_differing(*tables)), next(reasons, None) or _unconnected(found, *tables))
+
+
+def _unfit(outcome: VariantOutcome) -> str | None:
+    return unfit(outcome.alignment) if outcome.alignment else "there are no figures"
+
+
+def _common_tables(one: AlignmentData, other: AlignmentData) -> tuple[AlignmentData, AlignmentData]:
+    """Both populations with the graded anchors that both have, in one order: best grade first, then id."""
+    one, other = one.graded(), other.graded()
+    ranks = dict(zip(one.ids, one.grade_ranks, strict=True))
+    both = sorted((id_ for id_ in other.ids if id_ in ranks), key=lambda id_: (ranks[id_], id_))
+    return one.ordered_as(both), other.ordered_as(both)
+
+
+def _unconnected(found: VariantComparison, one: AlignmentData, other: AlignmentData) -> str | None:
+    """Why scores over the common pairs are not on one scale."""
+    games = [data.wins() + data.wins().T for data in (one, other)]
+    common = (games[0] > 0) & (games[1] > 0)
+    kept = np.flatnonzero(common.any(axis=0))
+    if not found.pairs or bool(connected(common[np.ix_(kept, kept)].astype(float))):
+        return None
+    return f"the {found.pairs} pairs that both judged leave the anchors in unconnected groups"
+
+
+def _differing(one: AlignmentData, other: AlignmentData) -> Iterator[ComparedPair]:
+    """Pairs of which the better grade won different shares; most changed first, equal grades last."""
+    wins, others = one.wins().astype(int), other.wins().astype(int)
+    pairs = []
+    for better in range(one.n_anchors):
+        for worse in range(better + 1, one.n_anchors):
+            games, games_other = (int(w[better, worse] + w[worse, better]) for w in (wins, others))
+            won, won_other = int(wins[better, worse]), int(others[better, worse])
+            if games and games_other and won * games_other != won_other * games:
+                equal = one.grade_ranks[better] == one.grade_ranks[worse]
+                pairs.append((equal, -abs(won / games - won_other / games_other), better, worse))
+    for _, _, better, worse in sorted(pairs):
+        yield ComparedPair(
+            better=one.ids[better],
+            better_grade=one.grades[better] or "",
+            worse=one.ids[worse],
+            worse_grade=one.grades[worse] or "",
+            baseline_won=int(wins[better, worse]),
+            baseline_comparisons=int(wins[better, worse] + wins[worse, better]),
+            candidate_won=int(others[better, worse]),
+            candidate_comparisons=int(others[better, worse] + others[worse, better]),
+        )
+
+
+def _corrected(compared: Mapping[str, _Compared | str]) -> dict[str, VariantComparison]:
+    """The comparisons with p-values corrected over all candidates, figure by figure."""
+    found = {name: one.found for name, one in compared.items() if not isinstance(one, str)}
+    figures = next(iter(found.values())).differences if found else {}
+    adjusted: dict[str, dict[str, float]] = {}
+    for figure in figures:
+        known = {name: one.differences[figure].p_value for name, one in found.items()}
+        p_values = [known.get(name, math.nan) for name in compared]
+        safe = [1.0 if math.isnan(p) else p for p in p_values]
+        adjusted[figure] = {
+            name: math.nan if math.isnan(p) else value
+            for name, p, value in zip(compared, p_values, holm(safe), strict=True)
+        }
+    return {name: _with_adjusted(one, name, adjusted) for name, one in found.items()}
+
+
+def _with_adjusted(
+    one: VariantComparison, name: str, adjusted: Mapping[str, Mapping[str, float]]
+) -> VariantComparison:
+    differences = {
+        figure: replace(difference, adjusted_p_value=adjusted[figure][name])
+        for figure, difference in one.differences.items()
+    }
+    return replace(one, differences=differences)
+
+
+def _record(name: str, one: _Compared, asked: CompareLike, changes: Any) -> ComparedCandidate:
+    found = one.found
+    verdicts = [
+        judge_improvement(found, metric.name, metric.min_improvement, obstacle=one.obstacle)
+        for metric in asked.metrics
+    ]
+    return ComparedCandidate(
+        candidate=name,
+        changes=changes,
+        anchors=found.anchors,
+        pairs=found.pairs,
+        pairs_left_out=found.pairs_left_out,
+        baseline_comparisons=found.comparisons[0],
+        candidate_comparisons=found.comparisons[1],
+        permutations=found.permutations,
+        exact=found.exact,
+        seed=found.seed,
+        figures={figure: _figure(difference) for figure, difference in found.differences.items()},
+        verdicts=tuple(map(_verdict, verdicts)),
+        differing_pairs=one.pairs,
+    )
+
+
+def _figure(difference: Difference) -> ComparedFigure:
+    return ComparedFigure.model_validate(jsonable(difference.__dict__))
+
+
+def _verdict(verdict: ImprovementVerdict) -> ImprovementRecord:
+    plain = jsonable(
+        {name: getattr(verdict, name) for name in ("metric", "message", "hint", "improvement", "low", "high")}
+    )
+    return ImprovementRecord(**plain, verdict=verdict.status.value, min_improvement=verdict.minimum)
