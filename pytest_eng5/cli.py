@@ -229,6 +229,32 @@ def check(
 
 
 @app.command()
+def compare(
+    baseline: Annotated[Path, typer.Argument(metavar="RUN", help="A run, a variant or a whole session.")],
+    candidate: Annotated[Path, typer.Argument(metavar="RUN", help="What is compared with it.")],
+    metric: Annotated[
+        str | None, _flag("kendall_tau (default), direct_inversions or agreement: what has to improve.")
+    ] = None,
+    min_improvement: Annotated[float | None, _flag("Least improvement; below 0: most loss.")] = None,
+    confidence: Annotated[float, _flag("Of the intervals.")] = 0.95,
+    as_json: Annotated[bool, _flag("Print JSON.", "--json")] = False,
+) -> None:
+    """Compare recorded runs on the anchor pairs that both judged; tell first what changed between them.
+
+    Repeats of a variant are pooled; of two sessions each variant is compared with its namesake. Needs no
+    network and changes nothing.
+    Exit status: 0; if an improvement is asked for 1 there is none, 3 undecided; 2 wrong usage.
+    """
+    from pytest_eng5.reports.comparison_recorded import Asked, compare_recorded
+
+    asked = Asked.checked(metric, min_improvement, confidence)
+    found = compare_recorded(baseline, candidate, asked)
+    typer.echo(found.json() if as_json else found.text())
+    found.require_figures()
+    raise typer.Exit(found.exit_code)
+
+
+@app.command()
 def register_anchors(
     assignment_id: Annotated[
         UUID, typer.Argument(metavar="ASSIGNMENT_ID", help="One that the CJ service knows.")

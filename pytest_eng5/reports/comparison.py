@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from pytest_eng5.evidence import EndReason, load_evidence
 from pytest_eng5.gates.improvement import ImprovementVerdict, judge_improvement
 from pytest_eng5.reports.comparison_changes import changes_between
 from pytest_eng5.reports.comparison_model import (
+    Change,
     ComparedCandidate,
     ComparedFigure,
     ComparedPair,
@@ -33,7 +34,15 @@ from pytest_eng5.reports.figures import unfit
 from pytest_eng5.reports.outcome import VariantOutcome
 from pytest_eng5.reports.population import population
 
-__all__ = ["AskedMetric", "CompareLike", "WantedMetric", "compare_outcomes", "why_not_compared"]
+__all__ = [
+    "AskedMetric",
+    "CompareLike",
+    "Pair",
+    "WantedMetric",
+    "compare_outcomes",
+    "compare_pairs",
+    "why_not_compared",
+]
 
 
 class AskedMetric(Protocol):
@@ -69,6 +78,16 @@ class WantedMetric:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """A candidate and its baseline by name; in place of an outcome, why there is none."""
+
+    baseline_name: str
+    baseline: VariantOutcome | str
+    name: str
+    candidate: VariantOutcome | str
+
+
+@dataclass(frozen=True)
 class _Compared:
     """A candidate whose comparisons were put beside those of the baseline."""
 
@@ -90,26 +109,37 @@ def compare_outcomes(
         asked: What to compare.
         outcomes: By id of the variant; in place of an outcome, why there is none.
     """
-    baseline = outcomes[asked.baseline]
-    compared = {name: _try(baseline, outcomes[name], asked, name) for name in asked.candidates}
-    corrected = _corrected(compared)
-    candidates = []
-    for name, found in compared.items():
-        other = outcomes[name]
-        known = not isinstance(baseline, str) and not isinstance(other, str)
-        changes = changes_between(baseline, other) if known else ()  # type: ignore[arg-type]
-        if isinstance(found, str):
-            candidates.append(ComparedCandidate(candidate=name, problem=found, changes=changes))
-        else:
-            whole = replace(found, found=corrected[name])
-            candidates.append(_record(name, whole, asked, changes))
+    first = (asked.baseline, outcomes[asked.baseline])
+    pairs = [Pair(*first, name, outcomes[name]) for name in asked.candidates]
     return Comparison(
         scenario=scenario,
         baseline=asked.baseline,
         confidence=asked.confidence,
         undecided=asked.undecided,
-        candidates=tuple(candidates),
+        candidates=tuple(compare_pairs(pairs, asked.metrics, asked.confidence)),
     )
+
+
+def compare_pairs(
+    pairs: Sequence[Pair], metrics: Sequence[AskedMetric], confidence: float
+) -> list[ComparedCandidate]:
+    """Compare each candidate with its own baseline; p-values are corrected for all of them together."""
+    compared = [_try(pair, confidence) for pair in pairs]
+    corrected = _corrected(compared)
+    found = []
+    for pair, one, whole in zip(pairs, compared, corrected, strict=True):
+        changes = _changes(pair)
+        if isinstance(one, str) or whole is None:
+            found.append(ComparedCandidate(candidate=pair.name, problem=str(one), changes=changes))
+        else:
+            found.append(_record(pair.name, replace(one, found=whole), metrics, changes))
+    return found
+
+
+def _changes(pair: Pair) -> tuple[Change, ...]:
+    if isinstance(pair.baseline, str) or isinstance(pair.candidate, str):
+        return ()
+    return changes_between(pair.baseline, pair.candidate)
 
 
 def why_not_compared(outcome: VariantOutcome) -> str | None:
@@ -124,17 +154,15 @@ def why_not_compared(outcome: VariantOutcome) -> str | None:
     return outcome.not_computed
 
 
-def _try(
-    baseline: VariantOutcome | str, candidate: VariantOutcome | str, asked: CompareLike, name: str
-) -> _Compared | str:
-    for id_, outcome in ((asked.baseline, baseline), (name, candidate)):
+def _try(pair: Pair, confidence: float) -> _Compared | str:
+    for id_, outcome in ((pair.baseline_name, pair.baseline), (pair.name, pair.candidate)):
         reason = outcome if isinstance(outcome, str) else why_not_compared(outcome)
         if reason is not None:
             return f"{id_}: {reason}"
-    assert not isinstance(baseline, str)
-    assert not isinstance(candidate, str)
+    assert not isinstance(pair.baseline, str)
+    assert not isinstance(pair.candidate, str)
     try:
-        return _compared(baseline, candidate, (asked.baseline, name), asked.confidence)
+        return _compared(pair.baseline, pair.candidate, (pair.baseline_name, pair.name), confidence)
     except Eng5Error as error:
         return str(error).splitlines()[0]
 
@@ -199,37 +227,29 @@ def _differing(one: AlignmentData, other: AlignmentData) -> Iterator[ComparedPai
         )
 
 
-def _corrected(compared: Mapping[str, _Compared | str]) -> dict[str, VariantComparison]:
-    """The comparisons with p-values corrected over all candidates, figure by figure."""
-    found = {name: one.found for name, one in compared.items() if not isinstance(one, str)}
-    figures = next(iter(found.values())).differences if found else {}
-    adjusted: dict[str, dict[str, float]] = {}
-    for figure in figures:
-        known = {name: one.differences[figure].p_value for name, one in found.items()}
-        p_values = [known.get(name, math.nan) for name in compared]
-        safe = [1.0 if math.isnan(p) else p for p in p_values]
-        adjusted[figure] = {
-            name: math.nan if math.isnan(p) else value
-            for name, p, value in zip(compared, p_values, holm(safe), strict=True)
-        }
-    return {name: _with_adjusted(one, name, adjusted) for name, one in found.items()}
+def _corrected(compared: Sequence[_Compared | str]) -> list[VariantComparison | None]:
+    """The comparisons with p-values corrected over all of them, figure by figure; ``None`` without one."""
+    found = [None if isinstance(one, str) else one.found for one in compared]
+    return [one and replace(one, differences=_adjusted(k, found)) for k, one in enumerate(found)]
 
 
-def _with_adjusted(
-    one: VariantComparison, name: str, adjusted: Mapping[str, Mapping[str, float]]
-) -> VariantComparison:
-    differences = {
-        figure: replace(difference, adjusted_p_value=adjusted[figure][name])
-        for figure, difference in one.differences.items()
-    }
-    return replace(one, differences=differences)
+def _adjusted(position: int, found: Sequence[VariantComparison | None]) -> dict[str, Difference]:
+    mine, corrected = found[position], {}
+    for figure, difference in mine.differences.items() if mine else ():
+        p_values = [1.0 if one is None else one.differences[figure].p_value for one in found]
+        adjusted = holm([1.0 if math.isnan(p) else p for p in p_values])[position]
+        known = not math.isnan(difference.p_value)
+        corrected[figure] = replace(difference, adjusted_p_value=adjusted if known else math.nan)
+    return corrected
 
 
-def _record(name: str, one: _Compared, asked: CompareLike, changes: Any) -> ComparedCandidate:
+def _record(
+    name: str, one: _Compared, metrics: Sequence[AskedMetric], changes: tuple[Change, ...]
+) -> ComparedCandidate:
     found = one.found
     verdicts = [
         judge_improvement(found, metric.name, metric.min_improvement, obstacle=one.obstacle)
-        for metric in asked.metrics
+        for metric in metrics
     ]
     return ComparedCandidate(
         candidate=name,

@@ -53,15 +53,15 @@ def read_comparisons(session: Path) -> list[Comparison]:
 
 def comparison_markdown(comparison: Comparison, generated: datetime) -> str:
     """The report in Markdown; names and texts of others escaped."""
-    level = f"{comparison.confidence * 100:g} %"
+    level, count = f"{comparison.confidence * 100:g} %", len(comparison.candidates)
+    corrected = f" P-values are corrected (Holm) for all {count} candidates." if count > 1 else ""
     lines = [
         f"# Comparison Report: {inline(comparison.scenario)}",
         "",
         f"**Generated:** {generated.isoformat(timespec='seconds')}",
         "",
         f"Baseline: {inline(comparison.baseline)}. Every candidate is compared with it on the anchor pairs "
-        f"that both judged; intervals are of {level}. P-values of permutation tests are corrected (Holm) "
-        f"for all {len(comparison.candidates)} candidates of the scenario.",
+        f"that both judged; intervals are of {level}, p-values of permutation tests.{corrected}",
         "",
         "## Verdicts",
         "",

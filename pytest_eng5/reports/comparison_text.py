@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_eng5.gates.improvement import IMPROVEMENTS
+from pytest_eng5.reports.comparison_changes import LOOKED_AT
 from pytest_eng5.reports.comparison_model import (
     Change,
     ComparedCandidate,
@@ -20,11 +21,15 @@ __all__ = [
     "FIGURES",
     "candidate_text",
     "change_text",
+    "changes_text",
     "comparison_table",
     "figure_row",
+    "figures_text",
     "p_text",
     "pair_text",
     "pairs_summary",
+    "pairs_text",
+    "tables",
 ]
 
 FIGURES = {
@@ -110,31 +115,44 @@ def _aligned(rows: Sequence[Sequence[str]], left: int = 1) -> Iterator[str]:
 
 def candidate_text(comparison: Comparison, candidate: ComparedCandidate) -> list[str]:
     """Everything about one candidate: figures, what else differs, and which pairs were judged differently."""
-    names = (comparison.baseline, candidate.candidate)
     if candidate.problem is not None:
         return [f"not compared: {candidate.problem}", *_changes(candidate.changes)]
+    return [*figures_text(comparison, candidate), *_changes(candidate.changes), *pairs_text(candidate)]
+
+
+def figures_text(comparison: Comparison, candidate: ComparedCandidate) -> list[str]:
+    """What a candidate's figures rest on, and the figures."""
+    names = (comparison.baseline, candidate.candidate)
     pairs = f"{candidate.pairs} anchor pairs that both judged"
     left = (
         f" ({candidate.pairs_left_out} that only one judged are left out)" if candidate.pairs_left_out else ""
     )
     counts = f"{candidate.baseline_comparisons} and {candidate.candidate_comparisons} comparisons"
-    head = ("", *names, f"difference ({comparison.confidence * 100:g} % CI)", "p", *_corrected(comparison))
-    rows = [
-        figure_row(figure, found, corrected=len(comparison.candidates) > 1)
-        for figure, found in candidate.figures.items()
-    ]
+    several = any(found.adjusted_p_value != found.p_value for found in candidate.figures.values())
+    head = ("", *names, f"difference ({comparison.confidence * 100:g} % CI)", "p", *(["p (Holm)"] * several))
+    rows = [figure_row(figure, found, corrected=several) for figure, found in candidate.figures.items()]
     return [
         f"{names[1]} against {names[0]}: {candidate.anchors} anchors, {pairs}{left}, {counts}",
         *_aligned((head, *rows)),
-        *_changes(candidate.changes),
-        pairs_summary(candidate),
-        *_pairs(candidate.differing_pairs),
     ]
 
 
-def _corrected(comparison: Comparison) -> tuple[str, ...]:
-    count = len(comparison.candidates)
-    return (f"p over {count} candidates",) if count > 1 else ()
+def pairs_text(candidate: ComparedCandidate, shown: int = _SHOWN) -> list[str]:
+    """How many pairs were judged differently, and the first of them by name."""
+    pairs = candidate.differing_pairs
+    lines = [pairs_summary(candidate), *(f"  {pair_text(pair)}" for pair in pairs[:shown])]
+    return [*lines, f"  ... and {len(pairs) - shown} more"] if len(pairs) > shown else lines
+
+
+def changes_text(changes: Sequence[Change]) -> list[str]:
+    """One line per thing that is looked at: what changed in it, or that it is the same."""
+    lines = ["what changed:"]
+    for what in LOOKED_AT:
+        found = [change for change in changes if change.what.startswith(what)]
+        if not found:
+            lines.append(f"  {what}: same")
+        lines += [f"  {change_text(change)}" for change in found]
+    return lines
 
 
 def figure_row(figure: str, found: ComparedFigure, *, corrected: bool) -> tuple[str, ...]:
@@ -178,12 +196,6 @@ def pairs_summary(candidate: ComparedCandidate) -> str:
     parts += [f"{equal} of equal grades"] if equal else []
     tail = f" ({', '.join(parts)})" if pairs else ""
     return f"pairs judged differently: {len(pairs)} of {candidate.pairs}{tail}"
-
-
-def _pairs(pairs: Sequence[ComparedPair]) -> Iterator[str]:
-    yield from (f"  {pair_text(pair)}" for pair in pairs[:_SHOWN])
-    if len(pairs) > _SHOWN:
-        yield f"  ... and {len(pairs) - _SHOWN} more, all in comparison_report.md"
 
 
 def pair_text(pair: ComparedPair) -> str:
