@@ -161,8 +161,8 @@ def compare_recorded(baseline: Path, candidate: Path, asked: Asked) -> RecordedC
             written; the folders are the same or one lies in the other; they have no variant in common.
     """
     _refuse_overlap(baseline, candidate)
-    names = _labels(baseline, candidate)
     matched = _matched(_variants(baseline), _variants(candidate), (baseline, candidate))
+    names = _labels(baseline, candidate) if len(matched) > 1 else _labels(*map(_root, matched[0]))
     outcomes = [tuple(_evaluated(root, only) for root, only in pair) for pair in matched]
     pairs = [Pair(names[0], one, names[1], other) for one, other in outcomes]
     compared = compare_pairs(pairs, asked.metrics, asked.confidence)
@@ -236,6 +236,11 @@ def _matched(
         where=f"{folders[0]} and {folders[1]}",
         fix="name the folders of the two variants to compare",
     )
+
+
+def _root(one: _Recorded) -> Path:
+    variant, only = one
+    return variant if only is None else VariantFolder(variant).run(only).root
 
 
 def _key(one: _Recorded) -> tuple[str, str]:
