@@ -251,7 +251,7 @@ class ScenarioKeys(SharedKeys, _ScenarioHead):
 
     compare: CompareKeys | None = Field(
         None,
-        description="Comparison of the variants: is one better than the other, and by as much as asked?",
+        description="Comparison of the variants: whether one is better than another by as much as asked.",
         examples=[{"baseline": "language_control", "min_improvement": 0.02, "confidence": 0.95}],
     )
     variants: Annotated[list[VariantKeys], Field(min_length=1)] = Field(

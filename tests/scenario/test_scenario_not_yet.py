@@ -21,7 +21,6 @@ def all_supported(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("line", "column", "message"),
     [
-        ("compare: {to: baseline}", 1, "compare is not supported yet"),
         ("thresholds: {a: {min: 1, confidence: 0.95}}", 26, "thresholds.a.confidence is not supported yet"),
         ("thresholds: {a: {min: 1, undecided: skip}}", 26, "thresholds.a.undecided is not supported yet"),
     ],
@@ -54,14 +53,19 @@ def test_a_null_is_not_a_use(workspace: Any, minimal: str) -> None:
 
 def test_what_an_override_takes_back_is_not_a_use(workspace: Any, minimal: str) -> None:
     scenario = workspace.load(
-        f"{minimal}mode: plan\ncompare: {{to: x}}\n", "mode=anchor-align-test", "compare=null"
+        f"{minimal}mode: plan\nthresholds: {{a: {{min: 1, confidence: 0.9}}}}\n",
+        "mode=anchor-align-test",
+        "thresholds=null",
     )
     assert scenario.mode == scenario.variants[0].mode == "anchor-align-test"
 
 
 def test_they_are_listed_with_the_other_problems(workspace: Any, minimal: str) -> None:
-    error = workspace.error(f"{minimal}compare: 1\nrepeats: 0\n")
-    assert [p.message.split(":")[0] for p in error.problems] == ["compare is not supported yet", "repeats"]
+    error = workspace.error(f"{minimal}thresholds: {{a: {{min: 1, undecided: fail}}}}\nrepeats: 0\n")
+    assert [p.message.split(":")[0] for p in error.problems] == [
+        "thresholds.a.undecided is not supported yet",
+        "repeats",
+    ]
 
 
 def test_supported_keys_are_not_in_the_table() -> None:
@@ -72,10 +76,7 @@ def test_supported_keys_are_not_in_the_table() -> None:
 
 @pytest.mark.usefixtures("all_supported")
 def test_deleting_the_rows_is_enough(workspace: Any, minimal: str) -> None:
-    text = (
-        f"{minimal}compare: {{to: only}}\n"
-        "thresholds: {kendall_tau: {min: 0.5, confidence: 0.95, undecided: xfail}}\n"
-    )
+    text = f"{minimal}thresholds: {{kendall_tau: {{min: 0.5, confidence: 0.95, undecided: xfail}}}}\n"
     variant = workspace.load(text).variants[0]
     threshold = variant.thresholds[0]
     assert (threshold.confidence, threshold.undecided) == (0.95, "xfail")

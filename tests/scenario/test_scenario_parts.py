@@ -34,6 +34,8 @@ def test_the_room_offers_these_names() -> None:
         "ANCHOR_FOLDER",
         "Anchor",
         "AnchorError",
+        "Compare",
+        "ComparedMetric",
         "EssayFiles",
         "Expect",
         "Judge",
