@@ -126,7 +126,7 @@ class CompareItem(pytest.Function):
             self._give_up(str(error), self.runs)
         found = comparison.of(self.candidate)
         self._describe(found)
-        if found.problem is not None:
+        if found.problem is not None and found.run_failed:
             mine = [runs for runs in self.runs if runs.variant.id in (comparison.baseline, self.candidate)]
             self._give_up(found.problem, mine)
 
@@ -170,6 +170,9 @@ class CompareItem(pytest.Function):
 
         comparison = self._comparison()
         found = comparison.of(self.candidate)
+        if found.problem is not None:
+            pair = f"{self.candidate} not compared with {comparison.baseline}"
+            raise CheckFailed(f"FAIL {self.name} of {pair}: {found.problem}")
         verdict = next(verdict for verdict in found.verdicts if verdict.metric == self.name)
         if not self.stash.get(SHOWN, False):
             self.stash[SHOWN] = True

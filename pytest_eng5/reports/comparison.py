@@ -87,6 +87,14 @@ class Pair:
     candidate: VariantOutcome | str
 
 
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """Why a candidate was not compared, and whether that is because a run failed."""
+
+    text: str
+    run_failed: bool = False
+
+
 @dataclass(frozen=True)
 class _Compared:
     """A candidate whose comparisons were put beside those of the baseline."""
@@ -129,9 +137,13 @@ def compare_pairs(
     found = []
     for pair, one, whole in zip(pairs, compared, corrected, strict=True):
         changes = _changes(pair)
-        if isinstance(one, str) or whole is None:
-            found.append(ComparedCandidate(candidate=pair.name, problem=str(one), changes=changes))
-        else:
+        if isinstance(one, _Problem):
+            found.append(
+                ComparedCandidate(
+                    candidate=pair.name, problem=one.text, run_failed=one.run_failed, changes=changes
+                )
+            )
+        elif whole is not None:
             found.append(_record(pair.name, replace(one, found=whole), metrics, changes))
     return found
 
@@ -143,7 +155,11 @@ def _changes(pair: Pair) -> tuple[Change, ...]:
 
 
 def why_not_compared(outcome: VariantOutcome) -> str | None:
-    """Why the runs of a variant cannot be compared with others: they failed, or there is nothing of them."""
+    """Why the runs of a variant cannot be compared with others: they failed, or have no figures."""
+    return _run_failure(outcome) or outcome.not_computed
+
+
+def _run_failure(outcome: VariantOutcome) -> str | None:
     for run in outcome.runs:
         if run.obstacle is not None:
             return run.obstacle
@@ -151,20 +167,24 @@ def why_not_compared(outcome: VariantOutcome) -> str | None:
             return f"run-{run.repeat}: the pipeline failed: {run.ending.detail}"
     if not outcome.judging:
         return f"mode {outcome.mode} judged nothing, or the run was not waited for"
-    return outcome.not_computed
+    return None
 
 
-def _try(pair: Pair, confidence: float) -> _Compared | str:
-    for id_, outcome in ((pair.baseline_name, pair.baseline), (pair.name, pair.candidate)):
-        reason = outcome if isinstance(outcome, str) else why_not_compared(outcome)
+def _try(pair: Pair, confidence: float) -> _Compared | _Problem:
+    both = ((pair.baseline_name, pair.baseline), (pair.name, pair.candidate))
+    for id_, outcome in both:
+        reason = outcome if isinstance(outcome, str) else _run_failure(outcome)
         if reason is not None:
-            return f"{id_}: {reason}"
+            return _Problem(f"{id_}: {reason}", run_failed=True)
     assert not isinstance(pair.baseline, str)
     assert not isinstance(pair.candidate, str)
+    for id_, known in ((pair.baseline_name, pair.baseline), (pair.name, pair.candidate)):
+        if known.not_computed is not None:
+            return _Problem(f"{id_}: {known.not_computed}")
     try:
         return _compared(pair.baseline, pair.candidate, (pair.baseline_name, pair.name), confidence)
     except Eng5Error as error:
-        return str(error).splitlines()[0]
+        return _Problem(str(error).splitlines()[0])
 
 
 def _compared(
@@ -227,9 +247,9 @@ def _differing(one: AlignmentData, other: AlignmentData) -> Iterator[ComparedPai
         )
 
 
-def _corrected(compared: Sequence[_Compared | str]) -> list[VariantComparison | None]:
+def _corrected(compared: Sequence[_Compared | _Problem]) -> list[VariantComparison | None]:
     """The comparisons with p-values corrected over all of them, figure by figure; ``None`` without one."""
-    found = [None if isinstance(one, str) else one.found for one in compared]
+    found = [None if isinstance(one, _Problem) else one.found for one in compared]
     return [one and replace(one, differences=_adjusted(k, found)) for k, one in enumerate(found)]
 
 

@@ -28,13 +28,12 @@ def comparison_suite(scenario: str, cases: Sequence[JUnitCase], comparison: Comp
 
 
 def worst_verdict(comparisons: Iterable[Comparison]) -> str:
-    """The worst of all verdicts; ERROR if something could not be compared, PASS of none."""
-    found = [
-        verdict
-        for comparison in comparisons
-        for candidate in comparison.candidates
-        for verdict in (["ERROR"] if candidate.problem else [v.verdict for v in candidate.verdicts])
-    ]
+    """The worst of all verdicts; ERROR if a run failed, FAIL if nothing could be compared, PASS of none."""
+    found: list[str] = []
+    for candidate in (candidate for comparison in comparisons for candidate in comparison.candidates):
+        found += [verdict.verdict for verdict in candidate.verdicts]
+        if candidate.problem is not None:
+            found.append("ERROR" if candidate.run_failed else "FAIL")
     return max(found, key=_ORDER.index, default="PASS")
 
 

@@ -90,6 +90,7 @@ class ComparedCandidate(_Part):
 
     candidate: str
     problem: str | None = None
+    run_failed: bool = Field(default=False, description="Whether that is because a run failed")
     changes: tuple[Change, ...] = ()
     anchors: int = Field(default=0, description="Graded anchors that the common pairs join")
     pairs: int = Field(default=0, description="Pairs that both judged")

@@ -114,7 +114,9 @@ def _cases(comparison: Comparison, compare: LocatedCompare, root: Path) -> Itera
 def _told(
     verdict: ImprovementRecord | None, candidate: ComparedCandidate, undecided: str
 ) -> tuple[Literal["passed", "failed", "skipped"], str]:
-    if verdict is None:
+    if verdict is None and candidate.run_failed:
         return "skipped", f"run failed: {candidate.problem}"
+    if verdict is None:
+        return "failed", f"FAIL not compared: {candidate.problem}"
     passed = verdict.verdict == "PASS" or (verdict.verdict == "UNDECIDED" and undecided == "warn")
     return ("passed", "") if passed else ("failed", verdict.message)
