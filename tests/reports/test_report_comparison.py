@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
@@ -32,24 +32,6 @@ class Asked:
 
 
 Make = Callable[..., VariantOutcome]
-
-
-@pytest.fixture
-def made(record: Any, judged: Any) -> Make:
-    """A variant whose judge follows the grades but for some pairs (better, worse), repeated so often."""
-
-    def make(
-        variant: str, upsets: Iterable[tuple[int, int]] = (), *, runs: int = 1, **more: Any
-    ) -> VariantOutcome:
-        pairs = more.pop("pairs", PAIRS)
-        turned = [(worse, better) for better, worse in upsets]
-        recordings = [record(GRADES, variant=variant, repeat=k, **more) for k in range(1, runs + 1)]
-        for recording in recordings:
-            recording.complete(discrimination=99.0, pairs=pairs, upsets=turned)
-        outcome: VariantOutcome = judged(*recordings)
-        return outcome
-
-    return make
 
 
 def compare(*outcomes: VariantOutcome | str, **asked: Any) -> ComparedCandidate:
