@@ -251,7 +251,7 @@ def compare(
 
     Repeats of a variant are pooled; of two sessions each variant is compared with its namesake. Needs no
     network and changes nothing.
-    Exit status: 0; if an improvement is asked for 1 there is none, 3 undecided; 2 wrong usage.
+    Exit status: 0 unless an improvement is asked for, then 1 if there is none and 3 undecided; 2 wrong usage.
     """
     from pytest_eng5.reports.comparison_recorded import Asked, compare_recorded
 

@@ -53,7 +53,7 @@ class TestFigures:
         assert agreement.candidate == 1
         assert found.exact
         assert found.permutations == 2
-        assert {figure.p_value for figure in found.figures.values()} == {1.0}  # one pair proves nothing
+        assert min(figure.p_value or 0 for figure in found.figures.values()) >= 0.5  # one pair proves nothing
 
     def test_figures_equal_those_of_the_variants(self, made: Make) -> None:
         control, other = made("control", [(0, 2), (1, 4), (3, 5)]), made("rubric_b", [(2, 3)])
