@@ -247,9 +247,9 @@ def compare(
     confidence: Annotated[float, _flag("Of the intervals.")] = 0.95,
     as_json: Annotated[bool, _flag("Print JSON.", "--json")] = False,
 ) -> None:
-    """Compare recorded runs on the anchor pairs that both judged; tell first what changed between them.
+    """Compare recorded runs, and tell what changed between them.
 
-    Repeats of a variant are pooled; of two sessions each variant is compared with its namesake. Needs no
+    On the anchor pairs that both judged. Repeats of a variant are pooled; of two sessions each variant is compared with its namesake. Needs no
     network and changes nothing.
     Exit status: 0 unless an improvement is asked for, then 1 if there is none and 3 undecided; 2 wrong usage.
     """

@@ -7,7 +7,6 @@ that each item needs all their runs, whichever items are selected: a verdict doe
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -178,11 +177,14 @@ class CompareItem(pytest.Function):
             self.stash[SHOWN] = True
             lines = [verdict.message, *_hint(verdict), *candidate_text(comparison, found)]
             self.add_report_section("call", "eng5 comparison", "\n".join(lines))
-        if verdict.verdict == "PASS":
+        if verdict.status == "PASS":
             return
         text = "\n".join([verdict.message, *(f"  {line}" for line in _hint(verdict))])
-        if verdict.verdict == "UNDECIDED" and comparison.undecided == "warn":
-            warnings.warn(UndecidedComparison(text), stacklevel=1)
+        if verdict.status == "UNDECIDED" and comparison.undecided == "warn":
+            try:
+                self.warn(UndecidedComparison(text))
+            except UndecidedComparison as error:  # warnings are errors in this session
+                raise CheckFailed(str(error)) from None
             return
         raise CheckFailed(text)
 

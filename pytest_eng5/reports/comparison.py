@@ -296,4 +296,4 @@ def _verdict(verdict: ImprovementVerdict) -> ImprovementRecord:
     plain = jsonable(
         {name: getattr(verdict, name) for name in ("metric", "message", "hint", "improvement", "low", "high")}
     )
-    return ImprovementRecord(**plain, verdict=verdict.status.value, min_improvement=verdict.minimum)
+    return ImprovementRecord(**plain, status=verdict.status.value, min_improvement=verdict.minimum)

@@ -31,7 +31,7 @@ def worst_verdict(comparisons: Iterable[Comparison]) -> str:
     """The worst of all verdicts; ERROR if a run failed, FAIL if nothing could be compared, PASS of none."""
     found: list[str] = []
     for candidate in (candidate for comparison in comparisons for candidate in comparison.candidates):
-        found += [verdict.verdict for verdict in candidate.verdicts]
+        found += [verdict.status for verdict in candidate.verdicts]
         if candidate.problem is not None:
             found.append("ERROR" if candidate.run_failed else "FAIL")
     return max(found, key=_ORDER.index, default="PASS")
@@ -43,7 +43,7 @@ def comparison_properties(found: ComparedCandidate, metric: str) -> Iterator[tup
         return
     figure = found.figures[IMPROVEMENTS[metric]]
     verdict = next(verdict for verdict in found.verdicts if verdict.metric == metric)
-    yield "verdict", verdict.verdict
+    yield "status", verdict.status
     yield "gate", verdict.message
     yield "min_improvement", verdict.min_improvement
     for name, value in (

@@ -44,7 +44,7 @@ class ImprovementRecord(_Part):
     """What a gate on an improvement decided."""
 
     metric: str
-    verdict: Literal["PASS", "FAIL", "UNDECIDED"]
+    status: Literal["PASS", "FAIL", "UNDECIDED"]
     message: str
     hint: str | None
     improvement: float | None = Field(description="Positive if the candidate is better")

@@ -118,5 +118,5 @@ def _told(
         return "skipped", f"run failed: {candidate.problem}"
     if verdict is None:
         return "failed", f"FAIL not compared: {candidate.problem}"
-    passed = verdict.verdict == "PASS" or (verdict.verdict == "UNDECIDED" and undecided == "warn")
+    passed = verdict.status == "PASS" or (verdict.status == "UNDECIDED" and undecided == "warn")
     return ("passed", "") if passed else ("failed", verdict.message)

@@ -81,7 +81,7 @@ def _rows(candidate: ComparedCandidate) -> Iterator[tuple[str, ...]]:
             _gain(verdict, figure),
             p_text(found.adjusted_p_value),
             f"{len(candidate.differing_pairs)}/{candidate.pairs}",
-            verdict.verdict,
+            verdict.status,
         )
 
 

@@ -66,7 +66,7 @@ class SummaryComparison(_Part):
     baseline: str
     candidate: str
     metric: str
-    verdict: Literal["PASS", "FAIL", "UNDECIDED"]
+    status: Literal["PASS", "FAIL", "UNDECIDED"]
     improvement: float | None = Field(description="Positive if the candidate is better")
     low: float | None
     high: float | None

@@ -113,7 +113,7 @@ class TestJudged:
         assert outcome == "failure"
         assert properties["item"] == ["compare"]
         assert properties["baseline"] == ["baseline"]
-        assert properties["verdict"] == ["UNDECIDED"]
+        assert properties["status"] == ["UNDECIDED"]
         assert properties["min_improvement"] == ["0.02"]
         assert properties["what_differs"] == ["nothing"]
         assert properties["line"] == ["7"]
@@ -147,7 +147,7 @@ class TestJudged:
         assert result.parseoutcomes()["passed" if word == "PASS" else "failed"] == 1
         document = json.loads((recorded.sessions()[0] / "summary.json").read_text())
         assert [v["variant"] for v in document["scenarios"][0]["variants"]] == list(BOTH)
-        assert document["comparisons"][0]["verdict"] == word.split()[0]
+        assert document["comparisons"][0]["status"] == word.split()[0]
 
     def test_undecided_as_a_warning(self, recorded: Any) -> None:
         scenario(recorded, "{baseline: baseline, undecided: warn}")
@@ -155,6 +155,9 @@ class TestJudged:
         assert result.ret == pytest.ExitCode.OK
         result.assert_outcomes(passed=1, warnings=1)
         result.stdout.fnmatch_lines(["*UndecidedComparison: UNDECIDED kendall_tau of other better by*"])
+        strict = recorded.inprocess("--eng5-rejudge", "old", "-k", "compare", "-W", "error")
+        strict.assert_outcomes(failed=1)
+        strict.stdout.fnmatch_lines(["UNDECIDED kendall_tau of other better by *"])
 
     def test_a_rerun_judges_the_same_again(self, recorded: Any) -> None:
         scenario(recorded, "{baseline: baseline}")
@@ -196,6 +199,6 @@ class TestJudged:
         text = result.stdout.str()
         assert result.parseoutcomes() == {"passed": 1, "failed": 1}, text
         assert "small: compared with baseline" in text
-        assert {row["verdict"] for row in summary(recorded)} == {"PASS", "FAIL"}
+        assert {row["status"] for row in summary(recorded)} == {"PASS", "FAIL"}
         suite = ET.parse(recorded.sessions()[0] / "junit" / "small.compare.xml").getroot()[0]
         assert suite.attrib["tests"] == "2"

@@ -26,7 +26,7 @@ def test_the_comparison_alone_makes_the_runs_of_both_variants(make_tree: Callabl
     report = json.loads((folder / "comparison_report.json").read_text())
     [candidate] = report["candidates"]
     assert (candidate["pairs"], candidate["baseline_comparisons"]) == (66, 132)
-    assert [verdict["verdict"] for verdict in candidate["verdicts"]] == ["PASS", "PASS"]
+    assert [verdict["status"] for verdict in candidate["verdicts"]] == ["PASS", "PASS"]
     assert [change["what"] for change in candidate["changes"]] == [
         "system prompt",
         "rubric",

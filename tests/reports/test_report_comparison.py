@@ -118,7 +118,7 @@ class TestVerdicts:
             WantedMetric("agreement", 0),
         )
         found = compare(made("control", [(0, 2)]), made("rubric_b"), metrics=metrics)
-        verdicts = [(v.metric, v.verdict, v.min_improvement) for v in found.verdicts]
+        verdicts = [(v.metric, v.status, v.min_improvement) for v in found.verdicts]
         assert verdicts == [
             ("kendall_tau", "PASS", -2),
             ("direct_inversions", "FAIL", 9),
@@ -132,16 +132,16 @@ class TestVerdicts:
         found = compare(
             made("control", reversed_pairs), made("rubric_b"), metrics=(WantedMetric("kendall_tau", 0.5),)
         )
-        assert found.verdicts[0].verdict == "PASS"
+        assert found.verdicts[0].status == "PASS"
         assert found.verdicts[0].message.startswith("PASS kendall_tau of rubric_b better by ")
         back = compare(made("rubric_b2"), made("control2", reversed_pairs))
-        assert back.verdicts[0].verdict == "FAIL"
+        assert back.verdicts[0].status == "FAIL"
 
     def test_unconnected_pairs_pass_nothing(self, made: Make) -> None:
         apart = [pair for pair in PAIRS if (pair[0] < 3) == (pair[1] < 3)]
         lowest = (WantedMetric("kendall_tau", -2),)
         found = compare(made("control", pairs=apart), made("rubric_b", pairs=apart), metrics=lowest)
-        assert found.verdicts[0].verdict == "FAIL"
+        assert found.verdicts[0].status == "FAIL"
         assert (
             "control: the 6 comparisons leave the anchors in unconnected groups" in found.verdicts[0].message
         )
@@ -151,7 +151,7 @@ class TestVerdicts:
         one, other = [*apart, (0, 3)], [*apart, (1, 4)]
         lowest = (WantedMetric("kendall_tau", -2),)
         found = compare(made("control", pairs=one), made("rubric_b", pairs=other), metrics=lowest)
-        assert found.verdicts[0].verdict == "FAIL"
+        assert found.verdicts[0].status == "FAIL"
         assert "the 6 pairs that both judged leave the anchors in unconnected" in found.verdicts[0].message
 
     def test_no_common_pair_passes_nothing(self, made: Make) -> None:
@@ -160,7 +160,7 @@ class TestVerdicts:
         other = [(min(pair), max(pair)) for pair in other]
         found = compare(made("control", pairs=one), made("rubric_b", pairs=other), metrics=lowest)
         assert (found.pairs, found.problem) == (0, None)
-        assert found.verdicts[0].verdict == "FAIL"
+        assert found.verdicts[0].status == "FAIL"
         assert "no pair was judged by both" in found.verdicts[0].message
 
 

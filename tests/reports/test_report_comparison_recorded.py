@@ -126,7 +126,7 @@ class TestTold:
         assert [name for name, changed in comparison["changed"].items() if changed] == ["rubric"]
         [candidate] = comparison["candidates"]
         assert candidate["figures"]["direct_inversions"]["difference"] == -1
-        assert candidate["verdicts"][0]["verdict"] == "UNDECIDED"
+        assert candidate["verdicts"][0]["status"] == "UNDECIDED"
         assert json.loads(eng5(*two, "--json").out)["verdict"] is None
 
     def test_runs_of_one_variant(self, eng5: Command, made: Any) -> None:
@@ -154,7 +154,7 @@ class TestTold:
             ("anchor_align / control", "new"),
             ("anchor_align / rubric_b", "new"),
         ]
-        assert [c["candidates"][0]["verdicts"][0]["verdict"] for c in found] == ["PASS", "UNDECIDED"]
+        assert [c["candidates"][0]["verdicts"][0]["status"] for c in found] == ["PASS", "UNDECIDED"]
         assert said.code == 3
         control = found[0]["candidates"][0]["figures"]["kendall_tau"]
         assert control["adjusted_p_value"] == pytest.approx(2 * control["p_value"])

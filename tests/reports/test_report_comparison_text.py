@@ -194,7 +194,7 @@ class TestFiles:
         jsonschema.Draft202012Validator(schema).validate(document)
         tau, inversions = document["comparisons"]
         assert (tau["scenario"], tau["baseline"], tau["candidate"]) == ("anchor_align", "control", "rubric_b")
-        assert (tau["metric"], tau["verdict"], tau["min_improvement"]) == ("kendall_tau", "UNDECIDED", 0)
+        assert (tau["metric"], tau["status"], tau["min_improvement"]) == ("kendall_tau", "UNDECIDED", 0)
         assert (tau["pairs"], tau["differing_pairs"]) == (15, 1)
         assert tau["p_value"] == found.candidates[0].figures["kendall_tau"].p_value
         assert (inversions["metric"], inversions["improvement"]) == ("direct_inversions", 1)
@@ -210,7 +210,7 @@ class TestJUnit:
         assert case.attrib["name"] == "kendall_tau"
         properties = {entry.attrib["name"]: entry.attrib["value"] for entry in case.iter("property")}
         assert properties["baseline"] == "control"
-        assert properties["verdict"] == "UNDECIDED"
+        assert properties["status"] == "UNDECIDED"
         assert properties["what_differs"] == "rubric"
         assert properties["line"] == "7"
         assert float(properties["improvement_low"]) < float(properties["improvement"])
