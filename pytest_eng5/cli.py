@@ -247,10 +247,10 @@ def compare(
     confidence: Annotated[float, _flag("Of the intervals.")] = 0.95,
     as_json: Annotated[bool, _flag("Print JSON.", "--json")] = False,
 ) -> None:
-    """Compare recorded runs, and tell what changed between them.
+    """Compare recorded runs and tell what changed.
 
-    On the anchor pairs that both judged. Repeats of a variant are pooled; of two sessions each variant is compared with its namesake. Needs no
-    network and changes nothing.
+    On the anchor pairs that both judged. Repeats of a variant are pooled; of two sessions each variant is
+    compared with its namesake. Needs no network and changes nothing.
     Exit status: 0 unless an improvement is asked for, then 1 if there is none and 3 undecided; 2 wrong usage.
     """
     from pytest_eng5.reports.comparison_recorded import Asked, compare_recorded

@@ -49,8 +49,8 @@ def eng5(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("socket.socket.connect", None)
 
-    def run(*arguments: str | Path) -> Said:
-        monkeypatch.setattr("sys.argv", ["eng5", "compare", *map(str, arguments)])
+    def run(*arguments: str | Path, command: str = "compare") -> Said:
+        monkeypatch.setattr("sys.argv", ["eng5", command, *map(str, arguments)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
@@ -272,3 +272,24 @@ class TestRefused:
         assert said.code == 2
         assert "anchors with other grades: anchor_02 B, anchor_03 C -> anchor_02 C, anchor_03 B" in said.out
         assert "x and y: anchor anchor_02 has different grades in the two runs" in said.err
+
+
+def test_check_makes_the_comparison_of_a_scenario_file(
+    eng5: Command, two: tuple[Path, Path], tmp_path: Path
+) -> None:
+    into_session(tmp_path / "anchor_align", tmp_path / "session")
+    for grade in "AB":
+        anchor = tmp_path / "inputs" / "anchors" / f"essay_{grade}.txt"
+        anchor.parent.mkdir(parents=True, exist_ok=True)
+        anchor.write_text(f"An essay of grade {grade}.\n")
+    (tmp_path / "a.eng5.yaml").write_text(
+        "scenario: anchor_align\ninputs: inputs\ncompare: {baseline: control, min_improvement: -2}\n"
+        "variants: [{id: control}, {id: rubric_b}]\n"
+    )
+    words = ("session", "--scenario", "a.eng5.yaml")
+    said = eng5(*words, command="check")
+    assert said.code == 0, said.err
+    assert "anchor_align: compared with control" in said.out
+    assert "PASS kendall_tau of rubric_b better by" in said.out
+    assert eng5(*words, "--set", "compare.min_improvement=0", command="check").code == 3
+    assert "compared with" not in eng5("session", command="check").out
