@@ -162,6 +162,7 @@ def run_mode(
     broker, pipeline, time or money.
     """
     from pytest_eng5 import reports
+    from pytest_eng5.reports import comparison_session as comparing
     from pytest_eng5.reports.variant_junit import write_junit
     from pytest_eng5.runner.command import prepare
     from pytest_eng5.runner.flags import RunFlags, in_flags
@@ -180,11 +181,15 @@ def run_mode(
         )
         for variant in prepared.variants
     ]
-    reports.write_session(session, outcomes)
+    asked = prepared.compare if prepared.compared else None
+    compared = comparing.compare_of(asked, outcomes)
+    reports.write_session(session, outcomes, [compared] if compared else [])
     write_junit(session, prepared.variants, outcomes, Path.cwd())
-    for line in reports.session_text(session, outcomes, verbose=verbose):
+    comparing.write_comparison(session, compared, asked, Path.cwd())
+    *told, where = reports.session_text(session, outcomes, verbose=verbose)
+    for line in (*told, *comparing.comparison_lines(compared), where):
         typer.echo(in_flags(line))
-    raise typer.Exit(reports.exit_status(outcomes))
+    raise typer.Exit(comparing.exit_status_of(reports.exit_status(outcomes), compared))
 
 
 @app.command()
@@ -217,15 +222,44 @@ def check(
     Nothing recorded is changed. Exit status as of ``run``.
     """
     from pytest_eng5 import reports
+    from pytest_eng5.reports import comparison_session as comparing
     from pytest_eng5.scenario import load_scenario
 
     if overrides and scenario is None:
         raise UsageError("nothing to override", where="--set", fix="name the file with --scenario")
-    variants = () if scenario is None else load_scenario(scenario, overrides).variants
+    loaded = None if scenario is None else load_scenario(scenario, overrides)
+    variants = loaded.variants if loaded else ()
     chosen = {v.id: reports.Criteria(v.thresholds, v.expected_codes) for v in variants}
     outcomes = reports.evaluate_folder(folder, chosen)
-    typer.echo("\n".join(reports.check_text(outcomes)))
-    raise typer.Exit(reports.exit_status(outcomes))
+    compared = comparing.compare_of(loaded.compare if loaded else None, outcomes)
+    typer.echo("\n".join([*reports.check_text(outcomes), *comparing.comparison_lines(compared)]))
+    raise typer.Exit(comparing.exit_status_of(reports.exit_status(outcomes), compared))
+
+
+@app.command()
+def compare(
+    baseline: Annotated[Path, typer.Argument(metavar="RUN", help="A run, a variant or a whole session.")],
+    candidate: Annotated[Path, typer.Argument(metavar="RUN", help="What is compared with it.")],
+    metric: Annotated[
+        str | None, _flag("kendall_tau (default), direct_inversions or agreement: what has to improve.")
+    ] = None,
+    min_improvement: Annotated[float | None, _flag("Least improvement; below 0: most loss.")] = None,
+    confidence: Annotated[float, _flag("Of the intervals.")] = 0.95,
+    as_json: Annotated[bool, _flag("Print JSON.", "--json")] = False,
+) -> None:
+    """Compare recorded runs and tell what changed.
+
+    On the anchor pairs that both judged. Repeats of a variant are pooled; of two sessions each variant is
+    compared with its namesake. Needs no network and changes nothing.
+    Exit status: 0 unless an improvement is asked for, then 1 if there is none and 3 undecided; 2 wrong usage.
+    """
+    from pytest_eng5.reports.comparison_recorded import Asked, compare_recorded
+
+    asked = Asked.checked(metric, min_improvement, confidence)
+    found = compare_recorded(baseline, candidate, asked)
+    typer.echo(found.json() if as_json else found.text())
+    found.require_figures()
+    raise typer.Exit(found.exit_code)
 
 
 @app.command()

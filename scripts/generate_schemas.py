@@ -25,6 +25,7 @@ from pytest_eng5.evidence import (
     json_bytes,
 )
 from pytest_eng5.reports import Summary
+from pytest_eng5.reports.comparison_model import Comparison
 from pytest_eng5.scenario import scenario_json_schema
 
 FOLDER = Path(__file__).resolve().parent.parent / "schemas"
@@ -32,6 +33,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 FILES: dict[str, tuple[type[BaseModel], str]] = {
     "assignment": (AssignmentContext, "Assignment of a run, assignment.json"),
+    "comparison": (Comparison, "Comparison of variants, comparison_report.json"),
     "faults": (FaultsFile, "Planted faults of a run, faults.json"),
     "findings": (FindingsFile, "Findings of a run, findings.json"),
     "inventory": (InventorySnapshot, "Snapshot of mode plan, inventory.json"),

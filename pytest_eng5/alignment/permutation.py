@@ -31,8 +31,8 @@ class PairCounts:
 
     @property
     def differing(self) -> int:
-        """Pairs on which the variants have different results."""
-        return int(np.count_nonzero((self.won[0] != self.won[1]) | (self.games[0] != self.games[1])))
+        """Pairs of which the first anchor won different shares, however often either variant judged them."""
+        return int(np.count_nonzero(self.won[0] * self.games[1] != self.won[1] * self.games[0]))
 
     def tables(self, won: FloatArray | IntArray, games: FloatArray | IntArray) -> FloatArray:
         """Tables of wins, shape (..., n, n), of results of shape (..., P)."""

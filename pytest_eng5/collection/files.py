@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_eng5.collection.comparing import CompareNode
 from pytest_eng5.collection.items import ScenarioItem, item_plan
 from pytest_eng5.collection.stash import OPTIONS, SCENARIOS
 from pytest_eng5.contracts import grade_rank
@@ -24,6 +25,7 @@ from pytest_eng5.scenario import (
     load_scenario,
     read_anchors,
 )
+from pytest_eng5.scenario.compared_variants import more_than_prompts, refuse_incomparable
 from pytest_eng5.scenario.shortages import comparison_shortages
 
 __all__ = ["ScenarioFile", "VariantNode", "is_scenario_file"]
@@ -41,11 +43,15 @@ class TooFewComparisons(pytest.PytestWarning):
     """The comparisons of a variant cannot connect its essays, so that scores are not on one scale."""
 
 
+class MoreThanPrompts(pytest.PytestWarning):
+    """Variants that are compared differ in more than their prompts."""
+
+
 class ScenarioFile(pytest.File):
     """One scenario file; collecting it reads YAML, essays and prompts, and nothing else."""
 
-    def collect(self) -> Iterator[VariantNode]:
-        """Yield a node per variant.
+    def collect(self) -> Iterator[VariantNode | CompareNode]:
+        """Yield a node per variant, and one for their comparison.
 
         Raises:
             CollectError: The file cannot be used; the message starts with ``file:line:col``.
@@ -54,15 +60,20 @@ class ScenarioFile(pytest.File):
         try:
             scenario = load_scenario(self.path, overrides, missing_variant_ok=True)
             refuse_unreachable(scenario)
+            refuse_incomparable(scenario)
             remarks = short_of_comparisons(scenario)
         except Eng5Error as error:
             raise self.CollectError(str(error)) from None
         for remark in remarks:
             self.warn(TooFewComparisons(remark))
+        for remark in more_than_prompts(scenario):
+            self.warn(MoreThanPrompts(remark))
         self.config.stash.setdefault(SCENARIOS, {})[self.path] = scenario
         for variant in scenario.variants:
             node: VariantNode = VariantNode.from_parent(self, name=variant.id, variant=variant)
             yield node
+        if scenario.compare is not None:
+            yield CompareNode.make(self, scenario, scenario.compare)
 
 
 class VariantNode(pytest.Collector):

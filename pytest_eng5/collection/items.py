@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_eng5.collection.runtime import Runtime, VariantRuns
     from pytest_eng5.reports import VariantOutcome
 
-__all__ = ["CheckFailed", "ScenarioItem", "item_plan"]
+__all__ = ["CheckFailed", "ScenarioItem", "below_root", "item_plan", "shown_as_said"]
 
 RUN, EXPECT = "run", "expect"
 CHECKS = ("events", "metadata", "completeness", "schema", "scoring", "costs", "manifest")
@@ -152,21 +152,27 @@ class ScenarioItem(pytest.Function):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **more: Any) -> Any:
         """A verdict or a user's error is shown as its own words, without a traceback."""
-        if not isinstance(excinfo.value, CheckFailed | Eng5Error):
-            return super().repr_failure(excinfo, *args, **more)
-        shown = excinfo.getrepr(style="value")
-        crash = getattr(shown, "reprcrash", None)
-        if crash is not None:
-            path, line, _ = self.reportinfo()
-            crash.path, crash.lineno = os.fspath(path), (line or 0) + 1
-            crash.message = str(excinfo.value)
-        return shown
+        shown = shown_as_said(self, excinfo)
+        return super().repr_failure(excinfo, *args, **more) if shown is None else shown
 
     def _describe(self, outcome: VariantOutcome | None) -> None:
         """Set the item's JUnit properties, replacing those of an earlier attempt."""
         ours = dict(properties_of(self, outcome))
         self.user_properties[:] = [pair for pair in self.user_properties if pair[0] not in ours]
         self.user_properties.extend(ours.items())
+
+
+def shown_as_said(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    """A verdict or a user's error in its own words, at the item's line; ``None`` for anything else."""
+    if not isinstance(excinfo.value, CheckFailed | Eng5Error):
+        return None
+    shown = excinfo.getrepr(style="value")
+    crash = getattr(shown, "reprcrash", None)
+    if crash is not None:
+        path, line, _ = item.reportinfo()
+        crash.path, crash.lineno = os.fspath(path), (line or 0) + 1
+        crash.message = str(excinfo.value)
+    return shown
 
 
 def properties_of(item: ScenarioItem, outcome: VariantOutcome | None) -> Iterator[tuple[str, Any]]:
@@ -176,7 +182,7 @@ def properties_of(item: ScenarioItem, outcome: VariantOutcome | None) -> Iterato
     yield "variant", item.variant.id
     yield "mode", item.variant.mode
     yield "item", item.kind
-    yield "file", _shown(Path(path), item.config.rootpath)
+    yield "file", below_root(item, path)
     yield "line", (line or 0) + 1
     yield "variant_line", item.variant.location.line
     if outcome is not None:
@@ -185,5 +191,7 @@ def properties_of(item: ScenarioItem, outcome: VariantOutcome | None) -> Iterato
         yield from outcome_properties(outcome, item.config.rootpath)
 
 
-def _shown(path: Path, root: Path) -> str:
+def below_root(item: pytest.Item, place: os.PathLike[str] | str) -> str:
+    """A path as properties show it: relative to pytest's root folder if it lies below."""
+    path, root = Path(place), item.config.rootpath
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -28,6 +28,11 @@ class ItemRecord:
     properties: dict[str, Any] = field(default_factory=dict)
     sections: list[tuple[str, str]] = field(default_factory=list)
 
+    @property
+    def is_comparison(self) -> bool:
+        """Whether it compares variants, so that it belongs to no single one."""
+        return "baseline" in self.properties
+
 
 class Recorder:
     """Turns phase reports into one record per item; the same with and without xdist."""
@@ -54,10 +59,20 @@ class Recorder:
             record.details = report.longreprtext
             record.message = record.details.splitlines()[0] if record.details else ""
 
+    def comparisons(self) -> dict[str, list[ItemRecord]]:
+        """Records of comparisons by scenario, in the order in which they came."""
+        grouped: dict[str, list[ItemRecord]] = {}
+        for record in self._records.values():
+            if record.is_comparison:
+                grouped.setdefault(str(record.properties["scenario"]), []).append(record)
+        return grouped
+
     def by_variant(self) -> dict[tuple[str, str], list[ItemRecord]]:
-        """Records by (scenario, variant), in the order in which they came."""
+        """Records of all other items by (scenario, variant), in the order in which they came."""
         grouped: dict[tuple[str, str], list[ItemRecord]] = {}
         for record in self._records.values():
+            if record.is_comparison:
+                continue
             key = (str(record.properties["scenario"]), str(record.properties["variant"]))
             grouped.setdefault(key, []).append(record)
         return grouped

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eng5.collection.access import runtime_of
+from pytest_eng5.collection.comparing import CompareItem
 from pytest_eng5.collection.items import ScenarioItem
 from pytest_eng5.collection.stash import IDENTITY, RECORDER, SCENARIOS
 from pytest_eng5.errors import Eng5Error, UsageError
@@ -60,9 +61,12 @@ def declare_runs(session: pytest.Session) -> None:
     Raises:
         UsageError: Two files share a scenario name and a variant id.
     """
-    items = [item for item in session.items if isinstance(item, ScenarioItem)]
-    if items:
-        runtime_of(session.config).want(item.runs for item in items)
+    wanted = [item.runs for item in session.items if isinstance(item, ScenarioItem)]
+    for item in session.items:
+        if isinstance(item, CompareItem):
+            wanted += item.runs
+    if wanted:
+        runtime_of(session.config).want(wanted)
 
 
 def finish_session(config: pytest.Config) -> SessionReport | None:

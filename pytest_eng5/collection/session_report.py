@@ -10,6 +10,10 @@ from pytest_eng5.collection.recorder import ItemRecord, Recorder
 from pytest_eng5.collection.runtime import Runtime
 from pytest_eng5.evidence import write_atomic
 from pytest_eng5.reports import JUnitCase, VariantOutcome, terminal_table, write_session
+from pytest_eng5.reports.comparison_junit import comparison_junit_path, comparison_suite
+from pytest_eng5.reports.comparison_model import Comparison
+from pytest_eng5.reports.comparison_report import read_comparisons
+from pytest_eng5.reports.comparison_text import tables
 from pytest_eng5.reports.noise import noise_lines
 from pytest_eng5.reports.session import undecided_text
 from pytest_eng5.reports.variant_junit import junit_path, suite_of
@@ -35,7 +39,7 @@ def report_session(runtime: Runtime, recorder: Recorder) -> SessionReport | None
     if not runtime.started:
         return None
     records = recorder.by_variant()
-    outcomes = _outcomes(runtime, records)
+    outcomes = _outcomes(runtime, records, read_comparisons(runtime.session))
     if not outcomes:
         return None
     for outcome in outcomes:
@@ -43,15 +47,37 @@ def report_session(runtime: Runtime, recorder: Recorder) -> SessionReport | None
         if items:
             cases = [_case(record) for record in items]
             write_atomic(junit_path(runtime.session, outcome), suite_of(outcome, cases))
-    write_session(runtime.session, outcomes)
+    compared = read_comparisons(runtime.session)
+    _write_comparisons(runtime.session, recorder.comparisons(), compared)
+    write_session(runtime.session, outcomes, compared)
     judged = any(outcome.judging for outcome in outcomes)
-    table = [*terminal_table(outcomes), *noise_lines(outcomes)]
+    table = [*terminal_table(outcomes), *noise_lines(outcomes), *tables(compared)]
     return SessionReport(runtime.session, table, judged, tuple(undecided_text(outcomes)))
 
 
-def _outcomes(runtime: Runtime, records: dict[tuple[str, str], list[ItemRecord]]) -> list[VariantOutcome]:
-    """Outcomes in the order of the items; variants without any evidence are errors, not absent."""
+def _write_comparisons(
+    session: Path, records: dict[str, list[ItemRecord]], compared: list[Comparison]
+) -> None:
+    known = {comparison.scenario: comparison for comparison in compared}
+    for scenario, items in records.items():
+        cases = [_case(record) for record in items]
+        write_atomic(
+            comparison_junit_path(session, scenario), comparison_suite(scenario, cases, known.get(scenario))
+        )
+
+
+def _outcomes(
+    runtime: Runtime, records: dict[tuple[str, str], list[ItemRecord]], compared: list[Comparison]
+) -> list[VariantOutcome]:
+    """Outcomes in the order of the items; variants without any evidence are errors, not absent.
+
+    Variants of which only the comparison was asked for come after those that have items of their own.
+    """
     wanted = sorted(records, key=_place(records))
+    others = [
+        (c.scenario, id_) for c in compared for id_ in (c.baseline, *(x.candidate for x in c.candidates))
+    ]
+    wanted += [key for key in others if key not in records]
     folders = [runtime.evidence / scenario / variant for scenario, variant in wanted]
     rest = [folder for folder in runtime.own_folders() if folder not in folders]
     return [runtime.outcome_of(folder) for folder in (*folders, *rest)]

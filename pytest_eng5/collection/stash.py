@@ -12,11 +12,23 @@ if TYPE_CHECKING:
     from pytest_eng5.collection.recorder import Recorder
     from pytest_eng5.collection.runtime import Runtime
     from pytest_eng5.collection.session_report import SessionReport
+    from pytest_eng5.reports.comparison_model import Comparison
     from pytest_eng5.scenario import Scenario
     from pytest_eng5.sessions import SessionIdentity
 
-__all__ = ["FAILED_ITEM", "IDENTITY", "OPTIONS", "RECORDER", "REPORT", "RUNTIME", "SCENARIOS", "SHOWN"]
+__all__ = [
+    "COMPARISONS",
+    "FAILED_ITEM",
+    "IDENTITY",
+    "OPTIONS",
+    "RECORDER",
+    "REPORT",
+    "RUNTIME",
+    "SCENARIOS",
+    "SHOWN",
+]
 
+COMPARISONS: pytest.StashKey[dict[str, Comparison]] = pytest.StashKey()
 OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
 IDENTITY: pytest.StashKey[SessionIdentity] = pytest.StashKey()
 RUNTIME: pytest.StashKey[Runtime] = pytest.StashKey()

@@ -14,7 +14,14 @@ from pytest_eng5.gates.wording import bound_text, plural
 if TYPE_CHECKING:
     from pytest_eng5.alignment import Difference, VariantComparison
 
-__all__ = ["ImprovementVerdict", "judge_improvement"]
+__all__ = ["IMPROVEMENTS", "ImprovementVerdict", "judge_improvement"]
+
+IMPROVEMENTS = {
+    "kendall_tau": "kendall_tau",
+    "direct_inversions": "direct_inversions",
+    "agreement": "pair_agreement",
+}
+"""What can be asked to improve, and the figure of a paired comparison that it is."""
 
 _LOWER_IS_BETTER = frozenset({"direct_inversions"})
 
@@ -51,33 +58,41 @@ class ImprovementVerdict:
 
 
 def judge_improvement(
-    comparison: VariantComparison, metric: str = "kendall_tau", minimum: float = 0.0
+    comparison: VariantComparison,
+    metric: str = "kendall_tau",
+    minimum: float = 0.0,
+    *,
+    obstacle: str | None = None,
 ) -> ImprovementVerdict:
     """Judge one figure of a candidate against the baseline.
 
     Args:
         comparison: Of both variants, with the confidence that the gate asks for.
-        metric: One of its figures.
-        minimum: The least improvement, in units of the figure; fewer inversions are an improvement.
+        metric: One of :data:`IMPROVEMENTS`, or the name of a figure.
+        minimum: The least improvement, in units of the figure; fewer inversions are an improvement. Below 0:
+            how much worse the candidate may be, for which the p-value does not count.
+        obstacle: Why the figures mean nothing whatever their values, as when they rest on unconnected pairs.
 
     Raises:
         UsageError: There is no such figure, or the minimum is not a number.
     """
-    if metric not in comparison.differences or not math.isfinite(minimum):
+    figure = IMPROVEMENTS.get(metric, metric)
+    if figure not in comparison.differences or not math.isfinite(minimum):
         raise UsageError(
             f"an improvement of {metric} by {minimum} cannot be judged",
-            fix=f"choose one of {', '.join(comparison.differences)}, and a number",
+            fix=f"choose one of {', '.join(IMPROVEMENTS)}, and a number",
         )
-    difference = comparison.differences[metric]
-    if difference.low is None or difference.high is None or math.isnan(difference.difference):
-        return _unmeasured(comparison, metric, minimum)
-    gain, low, high = _improvement(metric, difference)
+    difference = comparison.differences[figure]
+    undefined = difference.low is None or difference.high is None or math.isnan(difference.difference)
+    if undefined or obstacle is not None:
+        return _unmeasured(comparison, metric, minimum, obstacle)
+    gain, low, high = _improvement(figure, difference)
     status = _status(low, high, minimum, difference.adjusted_p_value, 1 - comparison.confidence)
     return ImprovementVerdict(
         metric=metric,
         status=status,
-        message=f"{status.value} {metric} of {comparison.candidate} {_change(gain, minimum)} "
-        f"than that of {comparison.baseline} ({_context(comparison, difference, low, high)})",
+        message=f"{status.value} {metric} of {comparison.candidate} {_change(figure, gain, minimum)} "
+        f"than that of {comparison.baseline} ({_context(comparison, figure, low, high)})",
         hint=_hint(comparison, gain, low, high, minimum) if status is Status.UNDECIDED else None,
         improvement=gain,
         low=low,
@@ -86,9 +101,9 @@ def judge_improvement(
     )
 
 
-def _improvement(metric: str, difference: Difference) -> tuple[float, float, float]:
+def _improvement(figure: str, difference: Difference) -> tuple[float, float, float]:
     low, high = difference.low or 0.0, difference.high or 0.0
-    if metric in _LOWER_IS_BETTER:
+    if figure in _LOWER_IS_BETTER:
         return -difference.difference, -high, -low
     return difference.difference, low, high
 
@@ -101,18 +116,35 @@ def _status(low: float, high: float, minimum: float, p_value: float, level: floa
     return Status.UNDECIDED
 
 
-def _change(gain: float, minimum: float) -> str:
-    sign = ">=" if gain >= minimum - TOLERANCE else "<"
-    return f"better by {gain:.3f} {sign} {bound_text(minimum)}"
+def _change(figure: str, gain: float, minimum: float) -> str:
+    enough, count = gain >= minimum - TOLERANCE, figure in _LOWER_IS_BETTER
+    by, bound = _value(figure, abs(gain)), bound_text(abs(minimum), count=count)
+    if gain >= -TOLERANCE:
+        return f"better by {by} {'>=' if enough else '<'} {'-' if minimum < 0 else ''}{bound}"
+    if minimum < 0:
+        return f"worse by {by} {'<=' if enough else '>'} {bound}"
+    return f"worse by {by}, not better by {bound}," if minimum else f"worse by {by}"
 
 
-def _context(comparison: VariantComparison, difference: Difference, low: float, high: float) -> str:
+def _value(figure: str, value: float) -> str:
+    return f"{value:.{0 if figure in _LOWER_IS_BETTER else 3}f}"
+
+
+def _context(comparison: VariantComparison, figure: str, low: float, high: float) -> str:
+    difference = comparison.differences[figure]
     percent = f"{comparison.confidence * 100:g} % CI"
+    p_value = f"p {_p_text(difference.p_value)}"
+    if difference.adjusted_p_value != difference.p_value:
+        p_value += f", {_p_text(difference.adjusted_p_value)} over all variants"
     return (
-        f"{difference.candidate:.3f} against {difference.baseline:.3f}, {percent} {low:.2f} to {high:.2f}, "
-        f"p {difference.p_value:.3f}, {difference.adjusted_p_value:.3f} over all variants, "
+        f"{_value(figure, difference.candidate)} against {_value(figure, difference.baseline)}, "
+        f"{percent} {low:.2f} to {high:.2f}, {p_value}, "
         f"{plural(comparison.pairs, 'common pair')}, {comparison.differing_pairs} judged differently"
     )
+
+
+def _p_text(value: float) -> str:
+    return "<0.001" if value < 0.0005 else f"{value:.3f}"
 
 
 def _hint(comparison: VariantComparison, gain: float, low: float, high: float, minimum: float) -> str:
@@ -128,8 +160,11 @@ def _hint(comparison: VariantComparison, gain: float, low: float, high: float, m
     return f"about {more} of either variant would decide, if the difference stays where it is"
 
 
-def _unmeasured(comparison: VariantComparison, metric: str, minimum: float) -> ImprovementVerdict:
-    reason = "no pair was judged by both" if not comparison.pairs else "it is undefined on the common pairs"
+def _unmeasured(
+    comparison: VariantComparison, metric: str, minimum: float, obstacle: str | None
+) -> ImprovementVerdict:
+    undefined = "it is undefined on the common pairs"
+    reason = obstacle or ("no pair was judged by both" if not comparison.pairs else undefined)
     return ImprovementVerdict(
         metric=metric,
         status=Status.FAIL,

@@ -9,6 +9,7 @@ from pathlib import Path
 from pytest_eng5.evidence import RunFolder, VariantFolder
 from pytest_eng5.gates import Verdict
 from pytest_eng5.reports.alignment_report import write_alignment_report
+from pytest_eng5.reports.comparison_model import Comparison
 from pytest_eng5.reports.grades import grade_lines
 from pytest_eng5.reports.inventory import inventory_text
 from pytest_eng5.reports.noise import noise_lines
@@ -21,18 +22,21 @@ __all__ = ["check_text", "session_text", "undecided_text", "write_session"]
 _ALIKE = 3
 
 
-def write_session(session: Path, outcomes: Sequence[VariantOutcome]) -> None:
+def write_session(
+    session: Path, outcomes: Sequence[VariantOutcome], comparisons: Sequence[Comparison] = ()
+) -> None:
     """Write an alignment report per variant that was judged and left a folder, and ``summary.json``.
 
     Args:
         session: Folder of the session; its name is the session's. Runs that are judged again lie elsewhere.
         outcomes: Variants in the order of the session.
+        comparisons: Those between them, for the summary.
     """
     for outcome in outcomes:
         if outcome.judging and outcome.root.is_dir():
             folder = VariantFolder(session / outcome.scenario / outcome.root.name)
             write_alignment_report(folder, outcome)
-    write_summary(session / "summary.json", session.name, outcomes)
+    write_summary(session / "summary.json", session.name, outcomes, comparisons)
 
 
 def session_text(session: Path, outcomes: Sequence[VariantOutcome], *, verbose: bool = False) -> list[str]:

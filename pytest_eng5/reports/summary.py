@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from pytest_eng5.alignment import MetricValue, RepeatedFigure
 from pytest_eng5.evidence import write_json
 from pytest_eng5.gates import Verdict
+from pytest_eng5.gates.improvement import IMPROVEMENTS
+from pytest_eng5.reports.comparison_model import Comparison
 from pytest_eng5.reports.outcome import VariantOutcome
 from pytest_eng5.reports.repeats import Repeats
 
 __all__ = [
     "Summary",
+    "SummaryComparison",
     "SummaryGate",
     "SummaryMetric",
     "SummaryRepeats",
@@ -89,21 +92,45 @@ class SummaryScenario(_Part):
     variants: tuple[SummaryVariant, ...]
 
 
+class SummaryComparison(_Part):
+    """One figure of a variant compared with the baseline of its scenario."""
+
+    scenario: str
+    baseline: str
+    candidate: str
+    metric: str
+    status: Literal["PASS", "FAIL", "UNDECIDED"]
+    improvement: float | None = Field(description="Positive if the candidate is better")
+    low: float | None
+    high: float | None
+    min_improvement: float
+    p_value: float | None
+    adjusted_p_value: float | None = Field(description="Corrected (Holm) for all candidates of the scenario")
+    pairs: int = Field(ge=0, description="Anchor pairs that both judged")
+    differing_pairs: int = Field(ge=0, description="Those of them that were judged differently")
+
+
 class Summary(_Part):
     """The whole document."""
 
     schema_version: str = Field(default="1.2.0", pattern=r"^1\.\d+\.\d+$")
     session: str
     scenarios: tuple[SummaryScenario, ...]
+    comparisons: tuple[SummaryComparison, ...] = Field(
+        default=(), description="Of the blocks `compare`; what could not be compared is left out"
+    )
 
 
-def summary_document(session: str, outcomes: Iterable[VariantOutcome], root: Path) -> dict[str, Any]:
+def summary_document(
+    session: str, outcomes: Iterable[VariantOutcome], root: Path, comparisons: Iterable[Comparison] = ()
+) -> dict[str, Any]:
     """The summary as plain JSON-able values.
 
     Args:
         session: Name of the session.
         outcomes: Variants in the order of the session.
         root: Folder that run folders are named relative to.
+        comparisons: Between the variants.
     """
     scenarios: dict[str, list[SummaryVariant]] = {}
     for outcome in outcomes:
@@ -113,13 +140,32 @@ def summary_document(session: str, outcomes: Iterable[VariantOutcome], root: Pat
         scenarios=tuple(
             SummaryScenario(scenario=name, variants=tuple(variants)) for name, variants in scenarios.items()
         ),
+        comparisons=tuple(row for comparison in comparisons for row in _compared(comparison)),
     )
     return summary.model_dump(mode="json")
 
 
-def write_summary(path: Path, session: str, outcomes: Iterable[VariantOutcome]) -> None:
+def write_summary(
+    path: Path, session: str, outcomes: Iterable[VariantOutcome], comparisons: Iterable[Comparison] = ()
+) -> None:
     """Write ``summary.json`` atomically; run folders are named relative to its folder."""
-    write_json(path, summary_document(session, outcomes, path.parent))
+    write_json(path, summary_document(session, outcomes, path.parent, comparisons))
+
+
+def _compared(comparison: Comparison) -> Iterator[SummaryComparison]:
+    for candidate in comparison.candidates:
+        for verdict in candidate.verdicts:
+            figure = candidate.figures[IMPROVEMENTS[verdict.metric]]
+            yield SummaryComparison(
+                scenario=comparison.scenario,
+                baseline=comparison.baseline,
+                candidate=candidate.candidate,
+                **verdict.model_dump(exclude={"message", "hint"}),
+                p_value=figure.p_value,
+                adjusted_p_value=figure.adjusted_p_value,
+                pairs=candidate.pairs,
+                differing_pairs=len(candidate.differing_pairs),
+            )
 
 
 def _variant(outcome: VariantOutcome, root: Path) -> SummaryVariant:

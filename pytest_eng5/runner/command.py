@@ -17,7 +17,8 @@ from pytest_eng5.runner.inventory import Inventory, read_inputs, read_source
 from pytest_eng5.runner.planning import refuse_unreachable
 from pytest_eng5.runner.prerequisites import CJService, cj_service, require_essays, require_inputs
 from pytest_eng5.runner.settings import OFFLINE_MODES, RunSpec
-from pytest_eng5.scenario import Judge, Location, Timeout, Variant, load_scenario
+from pytest_eng5.scenario import Compare, Judge, Location, Timeout, Variant, load_scenario
+from pytest_eng5.scenario.compared_variants import refuse_incomparable
 
 __all__ = ["MODES", "Prepared", "prepare"]
 
@@ -55,11 +56,13 @@ class Prepared:
 
     Attributes:
         runs: A spec per run with its inventory.
+        compare: Which variants are compared afterwards, if the scenario asks for it.
     """
 
     flags: RunFlags
     mode: str
     runs: tuple[tuple[RunSpec, Inventory], ...]
+    compare: Compare | None = None
 
     @property
     def offline(self) -> bool:
@@ -86,10 +89,22 @@ class Prepared:
             for spec, inventory in self.runs
             for short in _short_of_comparisons(spec.variant, inventory)
         ]
+        if self.compare is not None and not self.compared:
+            what = (
+                "a single variant" if self.flags.variant else f"mode {self.mode} or a run that is not awaited"
+            )
+            said.append(f"{self.compare.location}: nothing is compared: there is {what}")
         left_alone = self.mode == "execute" and not (self.flags.await_completion or self.flags.no_kafka)
         if left_alone and self.flags.pipeline_kind == "embedded":
             said.append(_IN_VAIN)
         return tuple(dict.fromkeys(said))
+
+    @property
+    def compared(self) -> bool:
+        """Whether the variants that are to be compared are all run, and waited for."""
+        awaited = self.mode == "anchor-align-test" or (self.mode == "execute" and self.flags.await_completion)
+        known = {spec.variant.id for spec, _ in self.runs}
+        return self.compare is not None and awaited and known >= set(self.compare.variants)
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -105,7 +120,7 @@ def prepare(flags: RunFlags) -> Prepared:
             cannot be used; too few essays; a threshold that no data could satisfy.
     """
     flags = _with_choices(flags)
-    loaded = _loaded(flags)
+    loaded, compare = _loaded(flags)
     modes = {variant.mode for variant in loaded}
     if flags.mode is None and len(modes) > 1:
         fix = f"name one with --variant, or one mode for all of them with --mode {'|'.join(MODES)}"
@@ -113,7 +128,7 @@ def prepare(flags: RunFlags) -> Prepared:
     mode = flags.mode or loaded[0].mode
     _refuse_mode(flags, mode)
     runs = tuple(run for variant in loaded for run in _runs(flags, variant, mode))
-    return Prepared(flags, mode, runs)
+    return Prepared(flags, mode, runs, compare)
 
 
 def _with_choices(flags: RunFlags) -> RunFlags:
@@ -198,20 +213,22 @@ def _refuse_execute_flags(flags: RunFlags) -> None:
         )
 
 
-def _loaded(flags: RunFlags) -> tuple[Variant, ...]:
-    """The variants of the scenario file, or one made of flags alone."""
+def _loaded(flags: RunFlags) -> tuple[tuple[Variant, ...], Compare | None]:
+    """The variants of the scenario file and their comparison, or a variant made of flags alone."""
     if flags.scenario is None:
         if flags.variant is not None:
             raise UsageError("there is no scenario file", where="--variant", fix="name it with --scenario")
-        return (_from_flags(flags),)
-    variants = load_scenario(flags.scenario).variants
+        return (_from_flags(flags),), None
+    scenario = load_scenario(flags.scenario)
+    refuse_incomparable(scenario)
+    variants = scenario.variants
     ids = [variant.id for variant in variants]
     if flags.variant is None:
-        return variants
+        return variants, scenario.compare
     if flags.variant not in ids:
         where = f"--variant {flags.variant}"
         raise UsageError("the file has no such variant", where=where, fix=f"use one of {', '.join(ids)}")
-    return (variants[ids.index(flags.variant)],)
+    return (variants[ids.index(flags.variant)],), scenario.compare
 
 
 def _from_flags(flags: RunFlags) -> Variant:

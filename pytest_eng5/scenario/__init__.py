@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_eng5.scenario.anchors import ANCHOR_FOLDER, Anchor, has_anchors, read_anchors
+from pytest_eng5.scenario.compare import Compare, ComparedMetric
 from pytest_eng5.scenario.errors import AnchorError, Location, OverrideError, Problem, ScenarioError
 from pytest_eng5.scenario.essays import EssayFiles, decode_essay, list_essays, read_essay
 from pytest_eng5.scenario.faults import PlannedFault
@@ -17,6 +18,8 @@ __all__ = [
     "STUDENT_FOLDER",
     "Anchor",
     "AnchorError",
+    "Compare",
+    "ComparedMetric",
     "EssayFiles",
     "Expect",
     "Judge",

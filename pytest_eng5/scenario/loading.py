@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pytest_eng5.scenario.building import DEFAULT_MODE, build_variant
+from pytest_eng5.scenario.compare import build_compare, compare_problems
 from pytest_eng5.scenario.errors import Location, OverrideError, Problem, ScenarioError, shown_text
 from pytest_eng5.scenario.explain import check
 from pytest_eng5.scenario.files import NamedFiles
 from pytest_eng5.scenario.merging import merge, without
 from pytest_eng5.scenario.models import ScenarioKeys, VariantKeys
 from pytest_eng5.scenario.nodes import MappingNode, Scalar, SequenceNode, find, plain
-from pytest_eng5.scenario.not_yet import unsupported
 from pytest_eng5.scenario.overrides import Override, parse_override, unmatched_error
 from pytest_eng5.scenario.rules import rule_problems
 from pytest_eng5.scenario.textfile import decode_text, read_bytes
@@ -50,6 +50,7 @@ def load_scenario(path: Path, overrides: Sequence[str] = (), *, missing_variant_
     if unmatched and not missing_variant_ok:
         raise unmatched_error(unmatched[0], path, ids)
     root = _with_overrides(root, parsed)
+    _refuse(compare_problems(root, ids))
     keys = ScenarioKeys.model_validate(plain(root))
     return Scenario(
         path=path,
@@ -57,6 +58,7 @@ def load_scenario(path: Path, overrides: Sequence[str] = (), *, missing_variant_
         description=keys.description or "",
         mode=keys.mode or DEFAULT_MODE,
         variants=_variants(keys.scenario, root, parsed),
+        compare=build_compare(root, ids),
         content_sha256=hashlib.sha256(content).hexdigest(),
         overrides=tuple(overrides),
         unmatched_overrides=tuple(override.text for override in unmatched),
@@ -78,9 +80,6 @@ def _checked_root(path: Path, text: str) -> MappingNode:
         message = "a scenario file is a mapping of keys to values"
         raise ScenarioError.at(root.location, message, "start with 'scenario: name'")
     problems = [*problems, *check(ScenarioKeys, root), *_equal_ids(root)]
-    if problems:
-        levels = (root, *_variant_nodes(root))
-        problems += [problem for level in levels for problem in unsupported(level)]
     _refuse(sorted(problems, key=lambda problem: (problem.location.line, problem.location.column)))
     return root
 
@@ -118,8 +117,7 @@ def _with_overrides(root: MappingNode, overrides: Sequence[Override]) -> Mapping
     for override in overrides:
         if override.matched and override.variant is None:
             root = merge(root, override.tree)
-    file_level = without(root, frozenset(root.entries) - _FILE_KEYS)
-    _refuse([*check(ScenarioKeys, root), *unsupported(file_level)])
+    _refuse(check(ScenarioKeys, root))
     return root
 
 
@@ -127,7 +125,6 @@ def _variants(scenario: str, root: MappingNode, overrides: Sequence[Override]) -
     nodes = _variant_nodes(root)
     merged = [_merged(without(root, _FILE_KEYS), node, overrides) for node in nodes]
     _refuse(problem for settings in merged for problem in check(VariantKeys, settings))
-    _refuse(problem for settings in merged for problem in unsupported(settings))
     _refuse(problem for settings in merged for problem in _rules(root, settings))
     files = NamedFiles(root.location.path.parent)
     variants = tuple(

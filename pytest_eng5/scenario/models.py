@@ -7,11 +7,12 @@ sets. Defaults are those of `pytest_eng5.scenario.variants`, where merged values
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pytest_eng5.contracts import CourseCode, Provider
+from pytest_eng5.scenario.compare_keys import CompareKeys
 from pytest_eng5.scenario.faults import FaultKeys
 from pytest_eng5.scenario.fields import (
     AS_TEXT,
@@ -254,7 +255,11 @@ class _ScenarioHead(_Keys):
 class ScenarioKeys(SharedKeys, _ScenarioHead):
     """A scenario file (``*.eng5.yaml``): one experiment with one or more prompt variants."""
 
-    compare: Any = Field(None, description="Comparison of the variants (not supported yet).")
+    compare: CompareKeys | None = Field(
+        None,
+        description="Comparison of the variants: whether one is better than another by as much as asked.",
+        examples=[{"baseline": "language_control", "min_improvement": 0.02, "confidence": 0.95}],
+    )
     variants: Annotated[list[VariantKeys], Field(min_length=1)] = Field(
         description="The prompt variants; each is run and judged on its own.",
         examples=[[{"id": "baseline", "system_prompt": "prompts/system/001_baseline.txt"}]],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_eng5.contracts import Provider
+from pytest_eng5.scenario.compare import Compare
 from pytest_eng5.scenario.errors import Location
 from pytest_eng5.scenario.faults import PlannedFault
 from pytest_eng5.scenario.models import Effort, Mode, Undecided, Verbosity
@@ -201,6 +202,7 @@ class Scenario:
         mode: Mode of the scenario; a variant may have its own.
         variants: At least one, ids unique.
         content_sha256: SHA-256 of the file's bytes, hexadecimal.
+        compare: Which variants are compared, if the file asks for it.
         overrides: The ``--eng5-set`` options that were applied, as given.
         unmatched_overrides: Those of them that address a variant which this file does not have.
     """
@@ -211,6 +213,7 @@ class Scenario:
     mode: Mode
     variants: tuple[Variant, ...]
     content_sha256: str
+    compare: Compare | None = None
     overrides: tuple[str, ...] = ()
     unmatched_overrides: tuple[str, ...] = ()
 

@@ -17,6 +17,7 @@ COMMANDS = ("version", "run", "verify", "register-anchors", "verify-auth", "doct
 FLAGS = {
     "verify": "",
     "verify-auth": "cj-service-url",
+    "compare": "metric min-improvement confidence json",
     "register-anchors": "anchor-dir cj-service-url expected-grade-scale dry-run",
     "doctor": "output-dir kafka-bootstrap kafka-config kafka-home topic-prefix create-topics timeout live "
     "content-service-url cj-service-url llm-provider-service-url assignment-id expected-grade-scale "

@@ -45,10 +45,10 @@ CASES = {
     "contradiction": (CONTRADICTION, r"small.eng5.yaml:6:\d+", "zero_win_anchors"),
     "unknown metric": (_replace("kendall_tau:", "kendal_tau:"), r"small.eng5.yaml:6:\d+", "kendall_tau"),
     "no YAML": (_replace("timeout: {", "timeout: {{"), r"small.eng5.yaml:\d+:\d+", ""),
-    "not supported yet": (
-        _replace("mode: anchor-align-test", "compare: {to: a}"),
+    "nothing to compare with": (
+        _replace("mode: anchor-align-test", "compare: {baseline: baseline}"),
         r"small.eng5.yaml:\d+:1",
-        "not supported yet",
+        "a single variant",
     ),
     "a threshold without anchors": (
         _replace("anchor-align-test", "execute"),

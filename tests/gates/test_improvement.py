@@ -69,7 +69,8 @@ class TestVerdict:
         verdict = judge_improvement(compared(found(gain, half, p_value)), minimum=minimum)
         assert verdict.status is status
         assert verdict.passed == (status is Status.PASS)
-        assert verdict.message.startswith(f"{status.value} kendall_tau of rubric_b better by ")
+        change = "worse by " if gain < 0 else "better by "
+        assert verdict.message.startswith(f"{status.value} kendall_tau of rubric_b {change}")
         assert (verdict.hint is not None) == (status is Status.UNDECIDED)
 
     def test_what_does_not_survive_the_correction_is_undecided(self) -> None:
@@ -89,6 +90,27 @@ class TestVerdict:
             "PASS kendall_tau of rubric_b better by 0.100 >= 0.02 than that of control (0.900 against 0.800, "
             "95 % CI 0.05 to 0.15, p 0.001, 0.002 over all variants, 66 common pairs, 9 judged differently)"
         )
+
+    @pytest.mark.parametrize(
+        ("gain", "minimum", "words"),
+        [
+            (-0.1, 0.0, "worse by 0.100 than"),
+            (-0.1, 0.02, "worse by 0.100, not better by 0.02, than"),
+            (-0.01, -0.05, "worse by 0.010 <= 0.05 than"),
+            (-0.2, -0.05, "worse by 0.200 > 0.05 than"),
+            (0.01, 0.02, "better by 0.010 < 0.02 than"),
+        ],
+    )
+    def test_a_loss_is_called_one(self, gain: float, minimum: float, words: str) -> None:
+        verdict = judge_improvement(compared(found(gain, 0.05, 0.001)), minimum=minimum)
+        assert f"kendall_tau of rubric_b {words} that of control (" in verdict.message
+
+    def test_a_correction_for_nothing_is_not_mentioned(self) -> None:
+        assert "over all variants" not in judge_improvement(compared(found(0.1, 0.05, 0.01))).message
+
+    def test_agreement_is_that_of_the_pairs(self) -> None:
+        verdict = judge_improvement(compared(found(0.1, 0.05, 0.01), "pair_agreement"), "agreement")
+        assert verdict.message.startswith("PASS agreement of rubric_b better by 0.100")
 
     def test_how_many_more_would_decide(self) -> None:
         verdict = judge_improvement(compared(found(0.06, 0.08, 0.1)), minimum=0.02)
@@ -114,6 +136,11 @@ class TestNothing:
     def test_an_undefined_figure_is_a_failure(self) -> None:
         nothing = Difference(math.nan, 0.5, math.nan, None, None, math.nan, math.nan)
         assert "undefined on the common pairs" in judge_improvement(compared(nothing)).message
+
+    def test_figures_that_mean_nothing_pass_nothing(self) -> None:
+        verdict = judge_improvement(compared(found(0.5, 0.1, 0.001)), obstacle="rubric_b has no anchors")
+        assert verdict.status is Status.FAIL
+        assert verdict.message.endswith("not compared with control: rubric_b has no anchors")
 
 
 class TestRealComparisons:

@@ -438,3 +438,22 @@ def judged() -> Callable[..., VariantOutcome]:
         return evaluate_variant(runs[0].root.parent, limits, **settings)
 
     return evaluate
+
+
+SIX = ("A", "A", "B", "C+", "D+", "E+")
+
+
+@pytest.fixture
+def made(record: Record, judged: Callable[..., VariantOutcome]) -> Callable[..., VariantOutcome]:
+    """A variant over six anchors whose judge follows the grades but for some pairs (better, worse)."""
+
+    def make(
+        variant: str, upsets: Iterable[Pair] = (), *, runs: int = 1, pairs: Any = None, **more: Any
+    ) -> VariantOutcome:
+        turned = [(worse, better) for better, worse in upsets]
+        recordings = [record(SIX, variant=variant, repeat=k, **more) for k in range(1, runs + 1)]
+        for recording in recordings:
+            recording.complete(discrimination=99.0, pairs=pairs, upsets=turned)
+        return judged(*recordings)
+
+    return make

@@ -15,7 +15,8 @@ def test_the_shape_is_the_documented_one(record: Any, checks: Any, judged: Any, 
     outcome = judged(record().complete(), bootstrap=50)
     write_summary(tmp_path / "summary.json", "20260301T090000Z-1f3a", [outcome])
     document = json.loads((tmp_path / "summary.json").read_bytes())
-    assert set(document) == {"schema_version", "session", "scenarios"}
+    assert set(document) == {"schema_version", "session", "scenarios", "comparisons"}
+    assert document["comparisons"] == []
     assert document["session"] == "20260301T090000Z-1f3a"
     (scenario,) = document["scenarios"]
     assert set(scenario) == {"scenario", "variants"}

@@ -291,3 +291,32 @@ class TestRefusals:
 def test_addresses_decide_what_is_started(flags: dict[str, Any], broker: str, pipeline: str) -> None:
     found = RunFlags(**flags)
     assert (found.broker_kind, found.pipeline_kind) == (broker, pipeline)
+
+
+class TestCompare:
+    """The block ``compare`` of the scenario."""
+
+    def test_all_variants_are_compared(self, file: Callable[..., Path]) -> None:
+        prepared = prepare(RunFlags(scenario=file("a", "b", compare={"baseline": "a"})))
+        assert prepared.compare is not None
+        assert (prepared.compared, prepared.notices) == (True, ())
+
+    def test_a_scenario_without_the_block_compares_nothing(self, file: Callable[..., Path]) -> None:
+        assert not prepare(RunFlags(scenario=file("a", "b"))).compared
+
+    def test_a_single_variant_is_told_to_be_too_few(self, file: Callable[..., Path]) -> None:
+        path = file("a", "b", compare={"baseline": "a"})
+        prepared = prepare(RunFlags(scenario=path, variant="b"))
+        assert not prepared.compared
+        (notice,) = prepared.notices
+        assert notice.endswith(": nothing is compared: there is a single variant")
+
+    def test_a_mode_that_judges_nothing_compares_nothing(self, file: Callable[..., Path]) -> None:
+        path = file("a", "b", compare={"baseline": "a"})
+        prepared = prepare(RunFlags(scenario=path, mode="dry-run"))
+        assert (prepared.compared, prepared.notices) == (False, ())
+
+    def test_what_cannot_be_compared_is_refused(self, file: Callable[..., Path]) -> None:
+        faulty = {"id": "c", "expect": {"findings": ["COUNT-MISSING"]}}
+        path = file("a", compare={"baseline": "a"}, variants=[{"id": "a"}, faulty])
+        assert "c is to be compared, but it is a negative test" in str(refused(scenario=path))

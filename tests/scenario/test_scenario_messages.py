@@ -317,7 +317,7 @@ def test_all_problems_of_a_file_are_reported_in_its_order(workspace: Any) -> Non
         """
     )
     places = [(p.location.line, p.location.column) for p in error.problems]
-    assert places == [(1, 11), (3, 10), (4, 1), (5, 22), (5, 27), (6, 1), (9, 16), (10, 9)]
+    assert places == [(1, 11), (3, 10), (4, 1), (5, 22), (5, 27), (6, 10), (6, 11), (9, 16), (10, 9)]
     text = str(error)
     for line, column in places:
         assert f"\na.eng5.yaml:{line}:{column}: " in f"\n{text}"

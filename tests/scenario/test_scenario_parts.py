@@ -15,7 +15,6 @@ from pytest_eng5.scenario import Location, Problem
 from pytest_eng5.scenario.errors import shown_path, shown_text
 from pytest_eng5.scenario.explain import closest, expected
 from pytest_eng5.scenario.nodes import Entry, MappingNode, Scalar, SequenceNode, find, plain
-from pytest_eng5.scenario.not_yet import NOT_YET, NotYet, unsupported
 from pytest_eng5.scenario.rules import rule_problems
 from pytest_eng5.scenario.yaml_reader import parse_yaml
 
@@ -34,6 +33,8 @@ def test_the_room_offers_these_names() -> None:
         "ANCHOR_FOLDER",
         "Anchor",
         "AnchorError",
+        "Compare",
+        "ComparedMetric",
         "EssayFiles",
         "Expect",
         "Judge",
@@ -231,20 +232,3 @@ def test_rules_of_modes() -> None:
     assert messages("inputs: x\nthresholds: {a: {min: 1}, b: null}\n", "execute") == [
         "without an assignment there are no anchors to judge 'a' by"
     ]
-
-
-@pytest.mark.parametrize("row", NOT_YET, ids=lambda row: f"{row.path}={row.value}")
-def test_every_row_of_what_is_not_supported_yet_finds_its_key(row: NotYet) -> None:
-    node = "1" if row.value is None else row.value
-    for key in reversed(row.path.split(".")):
-        node = f"{{{'any_metric' if key == '*' else key}: {node}}}"
-    (problem,) = unsupported(mapping(node))
-    assert problem.message.endswith("is not supported yet")
-    assert problem.hint == row.instead
-
-
-@pytest.mark.parametrize(
-    "text", ["mode: anchor-align-test", "thresholds: {faults: {min: 1}}", "judge: {mode: plan}"]
-)
-def test_what_only_looks_like_a_row_is_let_through(text: str) -> None:
-    assert unsupported(mapping(text)) == []

@@ -1,4 +1,4 @@
-"""What parses but is not supported yet, and the rules that already wait for it."""
+"""Rules about keys of a scenario that need more than the type of a value."""
 
 from __future__ import annotations
 
@@ -6,36 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_eng5.scenario import loading, not_yet
-from pytest_eng5.scenario.not_yet import NOT_YET
-
 UUID = "0d8f7a54-64f0-4b2f-8d2e-3d6a4c6f9d01"
-
-
-@pytest.fixture
-def all_supported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The day on which every row of the table is gone."""
-    monkeypatch.setattr(not_yet, "NOT_YET", ())
-
-
-@pytest.mark.parametrize(
-    ("line", "column", "message"),
-    [
-        ("compare: {to: baseline}", 1, "compare is not supported yet"),
-    ],
-)
-def test_keys_of_later_work_are_refused_where_they_stand(
-    workspace: Any, minimal: str, line: str, column: int, message: str
-) -> None:
-    error = workspace.error(f"{line}\n{minimal}")
-    assert len(error.problems) == 1
-    assert (error.message, error.line, error.column) == (message, 1, column)
-    assert error.hint
-
-
-def test_they_are_reported_once_however_many_variants_inherit_them(workspace: Any, minimal: str) -> None:
-    error = workspace.error(f"{minimal}  - id: b\n  - id: c\nfaults: [1]\n")
-    assert len(error.problems) == 1
 
 
 def test_a_null_is_not_a_use(workspace: Any, minimal: str) -> None:
@@ -45,25 +16,11 @@ def test_a_null_is_not_a_use(workspace: Any, minimal: str) -> None:
 
 def test_what_an_override_takes_back_is_not_a_use(workspace: Any, minimal: str) -> None:
     scenario = workspace.load(
-        f"{minimal}mode: plan\ncompare: {{to: x}}\n", "mode=anchor-align-test", "compare=null"
+        f"{minimal}mode: plan\nthresholds: {{a: {{min: 1, confidence: 0.9}}}}\n",
+        "mode=anchor-align-test",
+        "thresholds=null",
     )
     assert scenario.mode == scenario.variants[0].mode == "anchor-align-test"
-
-
-def test_they_are_listed_with_the_other_problems(workspace: Any, minimal: str) -> None:
-    error = workspace.error(f"{minimal}compare: 1\nrepeats: 0\n")
-    assert [p.message.split(":")[0] for p in error.problems] == ["compare is not supported yet", "repeats"]
-
-
-def test_supported_keys_are_not_in_the_table() -> None:
-    assert not {"expect", "fail_fast", "faults", "repeats", "budget"} & {
-        row.path.split(".")[0] for row in NOT_YET
-    }
-
-
-@pytest.mark.usefixtures("all_supported")
-def test_deleting_the_rows_is_enough(workspace: Any, minimal: str) -> None:
-    assert workspace.load(f"{minimal}compare: {{to: only}}\n").variants
 
 
 @pytest.mark.parametrize(
@@ -103,7 +60,3 @@ def test_equal_bounds_are_a_value_to_hit(workspace: Any, minimal: str) -> None:
         workspace.load(f"{minimal}thresholds: {{a: {{min: 1, max: 1.0}}}}\n").variants[0].thresholds[0]
     )
     assert (threshold.min, threshold.max) == (1.0, 1.0)
-
-
-def test_the_table_is_the_only_place_that_knows() -> None:
-    assert loading.unsupported is not_yet.unsupported
