@@ -51,7 +51,7 @@ class Witness:
 
     def create(self) -> None:
         admin = AdminClient({"bootstrap.servers": self.servers})
-        admin.create_topics([NewTopic(self.topic, 1, 1)])[self.topic].result(10)
+        admin.create_topics([NewTopic(self.topic, 1, 1)])[self.topic].result(60)
 
     def produce(self, values: Iterable[str]) -> None:
         """Every value is acknowledged when this returns."""
@@ -64,7 +64,7 @@ class Witness:
         producer = Producer({"bootstrap.servers": self.servers, "acks": "all", "linger.ms": 1})
         for value in values:
             producer.produce(self.topic, value.encode(), on_delivery=note)
-        assert producer.flush(30) == 0
+        assert producer.flush(60) == 0
         assert failed == []
 
     def _consumer(self) -> Consumer:
@@ -73,7 +73,7 @@ class Witness:
     def values(self) -> list[str]:
         """All records of the topic, in order."""
         consumer = self._consumer()
-        _, end = consumer.get_watermark_offsets(TopicPartition(self.topic, 0), timeout=15)
+        _, end = consumer.get_watermark_offsets(TopicPartition(self.topic, 0), timeout=60)
         consumer.assign([TopicPartition(self.topic, 0, 0)])
         found: list[str] = []
         while len(found) < end:
@@ -88,7 +88,7 @@ class Witness:
 
     def committed(self) -> int:
         consumer = self._consumer()
-        found = consumer.committed([TopicPartition(self.topic, 0)], timeout=15)[0].offset
+        found = consumer.committed([TopicPartition(self.topic, 0)], timeout=60)[0].offset
         consumer.close()
         return int(found)
 
@@ -104,14 +104,14 @@ class TestRestart:
         there.create()
         there.produce(NUMBERS)
         there.commit(42)
-        cluster = AdminClient({"bootstrap.servers": there.servers}).list_topics(timeout=10).cluster_id
+        cluster = AdminClient({"bootstrap.servers": there.servers}).list_topics(timeout=60).cluster_id
         [before] = witness.kafkas(broker.home)
         assert broker.restart() == connection
         [after] = witness.kafkas(broker.home)
         assert before != after
         assert there.values() == NUMBERS
         assert there.committed() == 42
-        assert AdminClient({"bootstrap.servers": there.servers}).list_topics(timeout=10).cluster_id == cluster
+        assert AdminClient({"bootstrap.servers": there.servers}).list_topics(timeout=60).cluster_id == cluster
         broker.stop()
         assert witness.gone(broker.home)
 
@@ -165,7 +165,7 @@ class TestRestart:
         broker.restart()
         for pid in witness.kafkas(broker.home):
             os.kill(pid, signal.SIGKILL)
-        assert told.wait(5)
+        assert told.wait(60)
         assert "Kafka ended with status 137" in str(broker.failure())
         with pytest.raises(BrokerStopped, match="status 137"):
             broker.restart()
@@ -231,7 +231,7 @@ class TestPause:
         broker.pause()
         since = time.monotonic()
         broker.stop()
-        assert time.monotonic() - since < 8
+        assert time.monotonic() - since < 30
         assert witness.gone(broker.home)
         with pytest.raises(BrokerError, match="does not run"):
             broker.pause()
@@ -273,7 +273,7 @@ class TestKeptData:
         since = time.monotonic()
         with pytest.raises(BrokerError, match="another broker uses this data folder") as caught:
             kept().start()
-        assert time.monotonic() - since < 3
+        assert time.monotonic() - since < 30
         assert caught.value.where == str(tmp_path / "Lärare, 例" / "data")
         assert asyncio.run(probe(connection)) == 1
         assert len(list((tmp_path / "work").glob("eng5-kafka-*/"))) == 1
@@ -489,7 +489,7 @@ class TestSignals:
         with monkeypatch.context() as patch:
             patch.setattr("sys.platform", system)
             signal_command(process.pid, signal.SIGUSR1)
-        assert process.wait(10) == 7
+        assert process.wait(60) == 7
         process.stop()
 
 
@@ -498,7 +498,7 @@ class TestProperties:
         broker = own_broker(properties={"num.partitions": "5", "auto.create.topics.enable": "true"})
         Witness(broker.start().bootstrap_servers, "unasked").produce(["x"])
         admin = AdminClient({"bootstrap.servers": broker.connection.bootstrap_servers})
-        assert len(admin.list_topics(timeout=10).topics["unasked"].partitions) == 5
+        assert len(admin.list_topics(timeout=60).topics["unasked"].partitions) == 5
 
     @pytest.mark.parametrize("name", ["listeners", "log.dirs", "node.id", "controller.quorum.voters"])
     def test_that_the_broker_decides_are_refused(self, name):

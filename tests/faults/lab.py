@@ -61,7 +61,8 @@ HERE = Path(__file__).parent
 GRADES = ("A", "B", "C+", "D+", "E-", "F+")
 STREAMS = {topic_name(event): event for event in (*PROVIDER_EVENTS, *CJ_EVENTS)}
 CALLBACKS = topic_name(ProcessingEvent.LLM_COMPARISON_RESULT)
-_SILENT_SECONDS = 1.5
+_SILENT_LOOKS = 200
+"""Without anything sent between them: looks, since a busy machine may do nothing for seconds."""
 _IDLE_SECONDS = 8
 
 
@@ -207,7 +208,7 @@ class Wire:
 
     random: random.Random
     records: list[Record] = field(default_factory=list)
-    last: float = field(default_factory=time.monotonic)
+    sent: int = 0
     service: CJService | None = None
     _offsets: dict[tuple[str, int], int] = field(default_factory=dict)
     _handling: set[asyncio.Task[None]] = field(default_factory=set)
@@ -221,7 +222,7 @@ class Wire:
     async def send(
         self, topic: str, value: bytes, *, key: bytes | None = None, timestamp_ms: int | None = None
     ) -> None:
-        self.last = time.monotonic()
+        self.sent += 1
         event = STREAMS.get(topic)
         if event is None:
             return
@@ -340,7 +341,6 @@ class OfflineRun:
             async with TaskGroup() as tasks:
                 self.wire.service = service = CJService(services, tasks)
                 request = await self._request(plan)
-                self.wire.last = time.monotonic()
                 self._published_ms = round(time.time() * 1000)
                 await service.handle(ProcessingEvent.ELS_CJ_ASSESSMENT_REQUESTED, request)
                 await self._quiet(service, services)
@@ -371,12 +371,14 @@ class OfflineRun:
         """Wait for the end of the batch and of what faults hold back; or for silence, if it may get stuck."""
         faults = [planned.fault for planned in self.variant.faults]
         stuck = any(fault.reaches_cj and fault.action == "drop" for fault in faults)
+        sent = looks = 0
         while True:
             await asyncio.sleep(0.005)
+            looks, sent = looks + 1 if self.wire.sent == sent else 0, self.wire.sent
             waits = self._seam.pending + services.outbox._seam.pending
             if not service.running and not self._judging and not waits:
                 return
-            if stuck and not waits and time.monotonic() - self.wire.last > _SILENT_SECONDS:
+            if stuck and not waits and not self._judging and looks > _SILENT_LOOKS:
                 raise _Stuck
 
     def finish(self) -> tuple[Finding, ...]:
