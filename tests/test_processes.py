@@ -224,6 +224,15 @@ class TestStop:
         started("sleep", "60", cleanup_dir=folder).stop()
         assert not folder.exists()
 
+    def test_killed_at_once_its_folder_goes_too(self, started, tmp_path):
+        folder = tmp_path / "data"
+        folder.mkdir()
+        ending = "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done"
+        process = started("sh", "-c", ending, cleanup_dir=folder)
+        assert eventually(lambda: "up" in process.tail())
+        assert process.stop(kill=True) == 137
+        assert not folder.exists()
+
     def test_a_command_asleep_wakes_up_to_end(self, started):
         process = started("sh", "-c", "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done")
         assert eventually(lambda: "up" in process.tail())

@@ -68,7 +68,7 @@ class TestStop:
         broker = own_broker(log_path=tmp_path / "session" / "kafka.log")
         broker.start()
         broker.stop()
-        assert "status 143 (SIGTERM)" in (tmp_path / "session" / "kafka.log").read_text()
+        assert "status 137 (SIGUSR2)" in (tmp_path / "session" / "kafka.log").read_text()
 
     @pytest.mark.thorough
     def test_is_no_failure_and_may_be_repeated(self, own_broker):
@@ -103,7 +103,7 @@ class TestStop:
         assert witness.gone(broker.home)
         failure = broker.failure()
         assert failure is not None
-        assert "Kafka ended with status 143" in failure
+        assert "Kafka ended with status 137" in failure
 
     @pytest.mark.thorough
     def test_and_start_again_gives_an_empty_broker(self, own_broker):
