@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import math
-import random
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from populations import points, upsets
 
 import pytest_eng5.alignment
 from pytest_eng5.alignment import (
@@ -39,20 +39,6 @@ NAMES = [
     "connected",
 ]
 ROLE_MODELS = ["A", "A", "B", "B", "C+", "C-", "D+", "D-", "E+", "E-", "F+", "F+"]
-
-
-def points(metrics: AlignmentMetrics) -> dict[str, float]:
-    return {name: value.value for name, value in metrics.values.items()}
-
-
-def upsets(n: int, seed: int, share: float) -> list[tuple[int, int, str]]:
-    """A round-robin in which the earlier anchor usually wins, in random positions."""
-    rng = random.Random(seed)
-    return [
-        (*((j, i) if rng.random() < share else (i, j)), rng.choice("AB"))
-        for i in range(n)
-        for j in range(i + 1, n)
-    ]
 
 
 class TestValues:

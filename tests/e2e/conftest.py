@@ -23,6 +23,7 @@ from typing import Any
 
 import psutil
 import pytest
+from small_inputs import write_inputs
 
 from pytest_eng5.brokers import EmbeddedBroker
 
@@ -35,7 +36,6 @@ markers = slow: slow
 """
 # Plugins that sessions here do not need: loading them takes half of a session's start.
 UNNEEDED = ("hypothesispytest", "syrupy", "html", "metadata")
-GRADES = ("A", "B", "C+", "D+", "E-", "F+")
 
 SPY = '''
 """Notes the broker's address while the session runs, and what stood on its topics when it ended."""
@@ -233,18 +233,9 @@ class Tree:
         Args:
             keys: YAML of top-level keys, in place of the defaults.
         """
-        inputs = self.root / f"essays{essays}"
-        if not inputs.exists():
-            (inputs / "anchors").mkdir(parents=True)
-            rows = ["anchor_id,file_name,grade"]
-            for rank in range(1, essays + 1):
-                rows.append(f"e{rank},e{rank}.txt,{GRADES[rank - 1]}")
-                (inputs / "anchors" / f"e{rank}.txt").write_text(f"Essay of rank {rank}. Räksmörgås.\n")
-            (inputs / "anchors.csv").write_text("\n".join(rows) + "\n")
-            (inputs / "prompt.md").write_text("Write about the sea.\n")
         parts = {
             "mode": "anchor-align-test",
-            "inputs": inputs.name,
+            "inputs": write_inputs(self.root, essays),
             "judge": "{provider: mock, model: simulated-judge, mock: {discrimination: 12, seed: 7}}",
             "timeout": "{idle: 20, total: 60}",
             "thresholds": "{kendall_tau: {min: 0.5}}",

@@ -19,6 +19,7 @@ from uuid import UUID
 
 import httpx
 import yaml
+from small_inputs import write_inputs
 
 from pytest_eng5.capture import CaptureHub, RunChannel
 from pytest_eng5.checks import run_checks
@@ -58,7 +59,6 @@ from pytest_eng5.runner.settings import Environment, RunnerSettings, RunSpec
 from pytest_eng5.scenario import Scenario, Variant, load_scenario
 
 HERE = Path(__file__).parent
-GRADES = ("A", "B", "C+", "D+", "E-", "F+")
 STREAMS = {topic_name(event): event for event in (*PROVIDER_EVENTS, *CJ_EVENTS)}
 CALLBACKS = topic_name(ProcessingEvent.LLM_COMPARISON_RESULT)
 _SILENT_LOOKS = 200
@@ -138,20 +138,6 @@ def _words(fault: dict[str, Any]) -> str:
 
 def _listed(value: Any) -> list[dict[str, Any]]:
     return value if isinstance(value, list) else [value]
-
-
-def write_inputs(folder: Path, essays: int = 4) -> str:
-    """An inputs folder with distinct grades, best essay first; returns its name."""
-    inputs = folder / f"essays{essays}"
-    if not inputs.exists():
-        (inputs / "anchors").mkdir(parents=True)
-        rows = ["anchor_id,file_name,grade"]
-        for rank in range(1, essays + 1):
-            rows.append(f"e{rank},e{rank}.txt,{GRADES[rank - 1]}")
-            (inputs / "anchors" / f"e{rank}.txt").write_text(f"Essay of rank {rank}. Räksmörgås.\n")
-        (inputs / "anchors.csv").write_text("\n".join(rows) + "\n")
-        (inputs / "prompt.md").write_text("Write about the sea.\n")
-    return inputs.name
 
 
 MOCK = {
