@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from kafka_proxy import API_VERSIONS, INIT_PRODUCER_ID, PRODUCE
 
 from pytest_eng5.brokers import ensure_topics
 from pytest_eng5.capture import CaptureError, PublishError, RequestPublisher, publisher
@@ -64,7 +65,7 @@ async def test_a_lost_acknowledgement_makes_no_second_request(
     lost: list[bytes] = []
 
     def lose_the_first(key: int, frame: bytes) -> bytes | None:
-        if key == lab.kafka_proxy.PRODUCE and not lost:
+        if key == PRODUCE and not lost:
             lost.append(frame)
             return None
         return frame
@@ -98,9 +99,9 @@ async def test_without_idempotence_it_publishes_plainly_and_warns(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def spoil(key: int, frame: bytes) -> bytes:
-        if why == "too old" and key == lab.kafka_proxy.API_VERSIONS:
+        if why == "too old" and key == API_VERSIONS:
             return without_init_producer_id(frame)
-        if why == "not allowed" and key == lab.kafka_proxy.INIT_PRODUCER_ID:
+        if why == "not allowed" and key == INIT_PRODUCER_ID:
             return frame[:8] + struct.pack(">h", CLUSTER_AUTHORIZATION_FAILED) + frame[10:]
         return frame
 

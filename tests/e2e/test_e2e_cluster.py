@@ -12,12 +12,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from kafka_proxy import KafkaProxy
 
 from pytest_eng5.brokers import EmbeddedBroker
 
@@ -46,17 +46,6 @@ class Story:
         return f"{self.prefix}huleedu.llm_provider.comparison_result.v1"
 
 
-def load_proxy() -> Any:
-    """The proxy of the capture tests."""
-    path = Path(__file__).parents[1] / "capture" / "kafka_proxy.py"
-    spec = spec_from_file_location("kafka_proxy", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.KafkaProxy
-
-
 @pytest.fixture(scope="module")
 def broker(module_broker: EmbeddedBroker) -> EmbeddedBroker:
     return module_broker
@@ -69,7 +58,7 @@ def story(
     name = request.param
     prefix = f"{name}."
     tree, told = make_tree(), Story(name, prefix)
-    proxy = load_proxy()(int(broker.connection.bootstrap_servers.rpartition(":")[2]))
+    proxy = KafkaProxy(int(broker.connection.bootstrap_servers.rpartition(":")[2]))
     variants = "\n".join(f"  - id: {name}" for name in (name, "abandoned"))
     # The idle deadline is shorter than the last outage: it must not be what ends that run.
     tree.scenario("cluster", variants, essays=ESSAYS, judge=JUDGE, timeout="{idle: 8, total: 90}")
