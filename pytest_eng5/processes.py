@@ -249,9 +249,9 @@ class SupervisedProcess:
     def stop(self, grace: float = 10.0, *, keep: bool = False, kill: bool = False) -> int | None:
         """End the command (SIGTERM, SIGKILL after ``grace`` seconds) and tell its status; may be repeated.
 
-        ``keep`` lets the clean-up folder stay for another start; then ``kill`` means SIGKILL at once.
+        ``keep`` lets the clean-up folder stay for another start; ``kill`` means SIGKILL at once.
         """
-        first = signal.SIGUSR2 if keep and kill else signal.SIGUSR1 if keep else signal.SIGTERM
+        first = signal.SIGUSR2 if kill else signal.SIGUSR1 if keep else signal.SIGTERM
         for number, patience in (
             (first, grace),
             (signal.SIGTERM, 5.0),

@@ -18,8 +18,10 @@ from pytest_eng5.processes import SupervisedProcess
 if TYPE_CHECKING:
     from pytest_eng5.brokers import EmbeddedBroker
 
-# Examples run beside a Kafka and other workers: how long one takes says nothing.
-settings.register_profile("project", deadline=None)
+# Examples run beside a Kafka and other workers: how long one takes says nothing. And a run tries what the
+# one before tried; `--hypothesis-profile explore` looks for what nobody has tried yet.
+settings.register_profile("project", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
 settings.load_profile("project")
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests that send it would

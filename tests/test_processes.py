@@ -23,7 +23,7 @@ LINUX = sys.platform.startswith("linux")
 linux_only = pytest.mark.skipif(not LINUX, reason="PR_SET_PDEATHSIG and /proc exist on Linux only")
 
 
-def eventually(condition: Callable[[], object], seconds: float = 10.0) -> bool:
+def eventually(condition: Callable[[], object], seconds: float = 60.0) -> bool:
     """Whether the condition becomes true in time; for states of processes nobody can wait for."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -57,7 +57,7 @@ def only_child(pid: int) -> int:
 class TestOutput:
     def test_standard_error_and_output_go_to_the_log(self, started, tmp_path):
         process = started("sh", "-c", "echo out; echo err >&2")
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert (tmp_path / "log.txt").read_text().splitlines()[:2] == ["out", "err"]
 
     def test_piped_output_is_readable_and_ends_with_the_command(self, started, tmp_path):
@@ -65,7 +65,7 @@ class TestOutput:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         assert process.stdout.read() == ""
-        process.wait(10)
+        process.wait(60)
         log = (tmp_path / "log.txt").read_text()
         assert "noise" in log
         assert "ready" not in log
@@ -78,12 +78,12 @@ class TestOutput:
 
     def test_log_is_appended_to(self, started, tmp_path):
         (tmp_path / "log.txt").write_text("before\n")
-        started("echo", "after").wait(10)
+        started("echo", "after").wait(60)
         assert (tmp_path / "log.txt").read_text().splitlines()[:2] == ["before", "after"]
 
     def test_folder_of_the_log_is_made(self, started, tmp_path):
         process = started("echo", "x", log_path=tmp_path / "a" / "b" / "log")
-        process.wait(10)
+        process.wait(60)
         assert process.tail(2)[0] == "x"
 
     def test_environment_and_working_folder(self, started, tmp_path):
@@ -95,11 +95,11 @@ class TestOutput:
             env={"ENG5_X": "yes", "PATH": "/bin:/usr/bin"},
             cwd=tmp_path / "here",
         )
-        process.wait(10)
+        process.wait(60)
         assert process.tail(3)[:2] == ["yes", str(tmp_path / "here")]
 
     def test_standard_input_is_empty(self, started):
-        assert started("cat").wait(10) == 0
+        assert started("cat").wait(60) == 0
 
     def test_stop_and_death_are_told_in_the_log(self, started):
         process = started("sleep", "60")
@@ -111,20 +111,20 @@ class TestStatus:
     @pytest.mark.parametrize("code", [0, 1, 3, 127, 255])
     def test_exit_status_is_the_commands(self, started, code):
         process = started("sh", "-c", f"exit {code}")
-        assert process.wait(10) == code
+        assert process.wait(60) == code
         assert process.poll() == code
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
     def test_death_by_signal_is_told_as_a_shell_tells_it(self, started, number):
         process = started("sh", "-c", f"kill -{int(number)} $$")
-        assert process.wait(10) == 128 + number
+        assert process.wait(60) == 128 + number
 
     def test_running_has_no_status(self, started):
         process = started("sleep", "60")
         assert process.poll() is None
         since = time.monotonic()
         assert process.wait(0.2) is None
-        assert 0.15 < time.monotonic() - since < 5
+        assert 0.15 < time.monotonic() - since < 30
 
     def test_missing_program_is_an_error_that_names_it(self, tmp_path):
         with pytest.raises(InfrastructureError, match="no-such-program"):
@@ -147,12 +147,12 @@ class TestStatus:
         script.write_bytes(b"\x7fELF nonsense")
         script.chmod(0o755)
         process = started(str(script))
-        assert process.wait(10) == 127
+        assert process.wait(60) == 127
         assert "cannot be started" in process.tail(1)[0]
 
     def test_no_zombie_is_left(self, started):
         process = started("true")
-        process.wait(10)
+        process.wait(60)
         answer = subprocess.run(["ps", "-p", str(process.pid)], capture_output=True, check=False)
         assert answer.returncode != 0
 
@@ -169,14 +169,14 @@ class TestStop:
         assert eventually(lambda: "up" in process.tail())
         since = time.monotonic()
         assert process.stop(grace=0.5) == 137
-        assert 0.4 < time.monotonic() - since < 5
+        assert 0.4 < time.monotonic() - since < 30
         assert "SIGKILL" in process.tail(1)[0]
 
     def test_the_supervisor_has_a_grace_of_its_own(self, started):
         process = started("sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done", stop_grace=0.3)
         assert eventually(lambda: "up" in process.tail())
         os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(5) == 137
+        assert process.wait(60) == 137
 
     def test_the_whole_group_goes(self, started):
         process = started("sh", "-c", "sleep 61 & sleep 62 & wait")
@@ -184,17 +184,17 @@ class TestStop:
         assert eventually(lambda: len(children(shell)) == 2)
         sleepers = children(shell)
         process.stop()
-        assert eventually(lambda: [ps(pid) for pid in [shell, *sleepers]] == [None, None, None], 5)
+        assert eventually(lambda: [ps(pid) for pid in [shell, *sleepers]] == [None, None, None])
 
     def test_what_a_finished_command_left_in_its_group_goes_too(self, started, tmp_path):
         process = started("sh", "-c", f"sleep 63 & echo $! > {tmp_path}/pid; exit 0")
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         left = int((tmp_path / "pid").read_text())
-        assert eventually(lambda: ps(left) is None, 5)  # killed, but it dies when it gets the processor
+        assert eventually(lambda: ps(left) is None)  # killed, but it dies when it gets the processor
 
     def test_stopping_twice_and_after_the_end_is_harmless(self, started):
         process = started("sh", "-c", "exit 4")
-        process.wait(10)
+        process.wait(60)
         assert process.stop() == 4
         assert process.stop() == 4
 
@@ -209,7 +209,7 @@ class TestStop:
     def test_folder_is_removed_at_the_commands_own_end(self, started, tmp_path):
         folder = tmp_path / "data"
         folder.mkdir()
-        started("true", cleanup_dir=folder).wait(10)
+        started("true", cleanup_dir=folder).wait(60)
         assert not folder.exists()
 
     @pytest.mark.parametrize("kill", [False, True])
@@ -222,6 +222,15 @@ class TestStop:
         assert process.stop(keep=True, kill=kill) == (137 if kill else 5)
         assert folder.exists()
         started("sleep", "60", cleanup_dir=folder).stop()
+        assert not folder.exists()
+
+    def test_killed_at_once_its_folder_goes_too(self, started, tmp_path):
+        folder = tmp_path / "data"
+        folder.mkdir()
+        ending = "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done"
+        process = started("sh", "-c", ending, cleanup_dir=folder)
+        assert eventually(lambda: "up" in process.tail())
+        assert process.stop(kill=True) == 137
         assert not folder.exists()
 
     def test_a_command_asleep_wakes_up_to_end(self, started):
@@ -241,7 +250,7 @@ class TestStop:
             os.kill(process.pid, signal.SIGUSR1)
             time.sleep(0.2)
             watched.kill()
-        assert process.wait(10) == 137
+        assert process.wait(60) == 137
         assert not folder.exists()
 
 
@@ -288,17 +297,17 @@ class TestWatching:
         assert (tmp_path / "data").exists()
         process.send_signal(signal.SIGKILL)
         since = time.monotonic()
-        assert held.wait(10) == 143
-        assert time.monotonic() - since < 5
-        assert eventually(lambda: ps(sleeper) is None, 5)
-        assert eventually(lambda: ps(held.pid) is None, 5)
+        assert held.wait(60) == 143
+        assert time.monotonic() - since < 30
+        assert eventually(lambda: ps(sleeper) is None)
+        assert eventually(lambda: ps(held.pid) is None)
         assert not (tmp_path / "data").exists()
         assert f"process {process.pid} is gone" in held.tail(1)[0]
 
     def test_ordinary_end_of_the_watched_process_too(self, holder):
         process, held = holder
         process.send_signal(signal.SIGTERM)
-        assert held.wait(10) == 143
+        assert held.wait(60) == 143
 
     def test_ctrl_c_at_the_terminal_reaches_neither_supervisor_nor_command(self, holder):
         process, held = holder
@@ -310,21 +319,21 @@ class TestWatching:
         os.kill(held.pid, signal.SIGHUP)
         assert held.wait(0.3) is None
         os.killpg(process.pid, signal.SIGINT)  # what the terminal does; Python ends by KeyboardInterrupt
-        process.wait(10)
-        assert held.wait(10) == 143
+        process.wait(60)
+        assert held.wait(60) == 143
 
     @linux_only
     def test_kill_9_of_the_supervisor_leaves_no_orphan(self, holder):
         _, held = holder
         sleeper = only_child(held.pid)
         os.kill(held.pid, signal.SIGKILL)
-        assert eventually(lambda: ps(sleeper) is None, 5)
-        assert held.wait(5) == 137
+        assert eventually(lambda: ps(sleeper) is None)
+        assert held.wait(60) == 137
 
     def test_stop_removes_the_folder_that_a_killed_supervisor_left(self, holder, tmp_path):
         _, held = holder
         os.kill(held.pid, signal.SIGKILL)
-        held.wait(5)
+        held.wait(60)
         assert (tmp_path / "data").exists()
         held.stop()
         assert not (tmp_path / "data").exists()
@@ -340,8 +349,8 @@ class TestWatching:
             assert eventually(lambda: "up" in held.tail())
             process.kill()
         since = time.monotonic()
-        assert held.wait(10) == 137
-        assert 0.8 < time.monotonic() - since < 5
+        assert held.wait(60) == 137
+        assert 0.8 < time.monotonic() - since < 30
 
     def test_an_end_asked_for_is_cut_short_when_the_watched_process_goes(self, tmp_path):
         gone = subprocess.Popen(["sleep", "600"])
@@ -354,13 +363,13 @@ class TestWatching:
         assert held.wait(0.6) is None
         gone.kill()
         gone.wait()
-        assert held.wait(5) == 137
+        assert held.wait(60) == 137
 
     def test_watched_process_gone_before_the_start(self, started, tmp_path):
         gone = subprocess.Popen(["true"])
         gone.wait()
         process = started("touch", str(tmp_path / "ran"), watch_pid=gone.pid)
-        assert process.wait(10) == 143
+        assert process.wait(60) == 143
         assert not (tmp_path / "ran").exists()
 
     def test_another_process_with_the_watched_id_does_not_count(self, tmp_path):
@@ -372,7 +381,7 @@ class TestWatching:
             capture_output=True,
             text=True,
             check=False,
-            timeout=20,
+            timeout=60,
         )
         assert answer.returncode == 143
         assert not (tmp_path / "ran").exists()
@@ -394,8 +403,8 @@ class TestWatching:
             sleeper = only_child(supervisor.pid)
             watched.kill()
             watched.wait()
-            assert supervisor.wait(5) == 143
-            assert eventually(lambda: ps(sleeper) is None, 5)
+            assert supervisor.wait(60) == 143
+            assert eventually(lambda: ps(sleeper) is None)
 
 
 class TestFromElsewhere:
@@ -416,7 +425,7 @@ class TestFromElsewhere:
             capture_output=True,
             text=True,
             check=True,
-            timeout=20,
+            timeout=60,
         )
         assert answer.stderr == ""
         return SupervisedProcess.attach(json.loads(answer.stdout))
@@ -429,7 +438,7 @@ class TestFromElsewhere:
 
     def test_status_is_known_to_another(self, tmp_path):
         process = self.start_elsewhere(tmp_path, "sh", "-c", "sleep 0.2; exit 9")
-        assert process.wait(10) == 9
+        assert process.wait(60) == 9
 
     def test_end_is_told_to_another(self, tmp_path):
         process = self.start_elsewhere(tmp_path, "sleep", "0.3")
@@ -441,7 +450,7 @@ class TestFromElsewhere:
             told.set()
 
         process.on_exit(callback)
-        assert told.wait(10)
+        assert told.wait(60)
         assert statuses == [0]
 
     def test_an_id_given_away_again_is_not_touched(self, started, tmp_path):
@@ -462,6 +471,6 @@ class TestFromElsewhere:
     def test_two_supervisors_in_one_log_keep_their_statuses_apart(self, started):
         first, second = started("sh", "-c", "exit 3"), started("sh", "-c", "exit 4")
         records = first.record(), second.record()
-        assert first.wait(10) == 3
-        assert second.wait(10) == 4
+        assert first.wait(60) == 3
+        assert second.wait(60) == 4
         assert [SupervisedProcess.attach(record).poll() for record in records] == [3, 4]

@@ -319,7 +319,8 @@ class EmbeddedBroker:
         """
         if self._process is None or self._stopped:
             return
-        self._end(self._process)
+        discarded = self._options.data_dir is None and self._training is None
+        self._end(self._process, kill=discarded)  # a clean end writes to disk what nobody reads
         self._stopped = True
         if self.home is not None and self.log_path == _default_log(self.home):
             self.log_path.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,10 +38,10 @@ from pytest_eng5.runner.settings import Environment, RunnerPaths, RunnerSettings
 from pytest_eng5.runner.telling import begin_log, tell_ending, tell_uploaded
 from pytest_eng5.scenario import Variant
 from pytest_eng5.services import ContentClient, ProviderClient, ServiceError, UploadCache
+from pytest_eng5.telemetry import current_log
 
 __all__ = ["perform_run"]
 
-_log = logging.getLogger(__name__)
 UPLOAD_CACHE = "content_upload_cache.json"
 
 
@@ -112,7 +111,7 @@ async def _keep_prompts(http: httpx.AsyncClient, environment: Environment, paths
     try:
         await keep_prompts(http, environment.content_url, paths.run)
     except (Eng5Error, OSError, asyncio.CancelledError) as error:
-        _log.warning("prompts not kept: %s", error)
+        current_log().warning("prompts_not_kept", problem=str(error) or "interrupted")
 
 
 async def _count_faults(faults: PlantedFaults, paths: RunnerPaths) -> None:

@@ -7,7 +7,6 @@ Only a pipeline that stores its prompts names them (``request_metadata.prompt_st
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterable, Sequence
 
 import httpx
@@ -15,6 +14,7 @@ import orjson
 
 from pytest_eng5.evidence import EvidenceError, RunFolder, Stream, read_stream, write_prompts
 from pytest_eng5.services import ContentClient, Retry, ServiceError
+from pytest_eng5.telemetry import current_log
 
 __all__ = ["MOST_BYTES", "MOST_PROMPTS", "keep_prompts"]
 
@@ -26,7 +26,6 @@ MOST_BYTES = 50_000_000
 
 _AT_ONCE = 10
 _SECONDS = 30.0
-_log = logging.getLogger(__name__)
 
 
 async def keep_prompts(http: httpx.AsyncClient, content_url: str, folder: RunFolder) -> None:
@@ -40,7 +39,7 @@ async def keep_prompts(http: httpx.AsyncClient, content_url: str, folder: RunFol
         async with asyncio.timeout(_SECONDS):
             await _fetch(content, wanted[:MOST_PROMPTS], found)
     except (TimeoutError, ServiceError) as error:
-        _log.warning("%d of %d prompts kept: %s", len(found), len(wanted), error)
+        _tell(f"{len(found)} of {len(wanted)} were fetched: {error or 'no answer in time'}")
     texts = list(_texts((storage, found[storage]) for storage in wanted if storage in found))
     if texts:
         await asyncio.to_thread(write_prompts, folder.prompts, texts)
@@ -56,7 +55,7 @@ def _named(folder: RunFolder) -> Sequence[str]:
             if isinstance(storage, str) and storage.isalnum():
                 ids.setdefault(storage)
     except (EvidenceError, ValueError, KeyError, TypeError, AttributeError) as error:
-        _log.warning("no prompts kept: %s", error)
+        _tell(str(error))
     return list(ids)
 
 
@@ -79,4 +78,8 @@ def _texts(prompts: Iterable[tuple[str, bytes]]) -> Iterable[tuple[str, str]]:
         try:
             yield storage, prompt.decode()
         except UnicodeDecodeError:
-            _log.warning("prompt %s is no UTF-8, not kept", storage)
+            _tell(f"prompt {storage} is no UTF-8")
+
+
+def _tell(problem: str) -> None:
+    current_log().warning("prompts_not_kept", problem=problem)

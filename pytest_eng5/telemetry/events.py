@@ -48,6 +48,7 @@ EVENTS: Mapping[str, Event] = {
     "run_interrupted": Event("{detail}", told=True),
     "run_budget_exceeded": Event("{detail}", told=True),
     "using_development_jwt_generation": Event("the token for the admin API is made here"),
+    "prompts_not_kept": Event("prompts not kept: {problem}"),
     "service_retried": Event("{service}: attempt {attempt} failed ({why}), {count} in all"),
     # Publishing and capturing
     "kafka_publish_started": Event("publishing {bytes} bytes to {topic}"),

@@ -60,6 +60,7 @@ class Secrets:
     def __init__(self) -> None:
         self._values: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
+        self._stale = False
         self._lock = threading.Lock()
 
     def add(self, *values: str) -> None:
@@ -67,8 +68,7 @@ class Secrets:
         with self._lock:
             before = len(self._values)
             self._values.update(value for value in values if value.strip())
-            if len(self._values) > before:
-                self._pattern = _compiled(self._values)
+            self._stale = self._stale or len(self._values) > before
 
     def learn(self, settings: Mapping[str, Any]) -> None:
         """Find secrets among settings: under names of secrets, and passwords inside URLs."""
@@ -86,11 +86,18 @@ class Secrets:
 
     def clean(self, text: str) -> str:
         """A text without anything that is secret or looks like it."""
+        if self._stale:  # only now: several may be learnt before anything is told
+            self._compile()
         if self._pattern is not None:
             text = self._pattern.sub(HIDDEN, text)
         for look, replacement in _LOOKS:
             text = look.sub(replacement, text)
         return text
+
+    def _compile(self) -> None:
+        with self._lock:
+            self._pattern = _compiled(self._values)
+            self._stale = False
 
     def holds(self, value: object) -> bool:
         """Whether a number is a secret in disguise."""

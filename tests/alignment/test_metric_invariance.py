@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from populations import points
 
 from pytest_eng5.alignment import (
-    AlignmentMetrics,
     alignment_metrics,
 )
 
@@ -25,10 +25,6 @@ POPULATION = st.tuples(
     )
 )
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def points(metrics: AlignmentMetrics) -> dict[str, float]:
-    return {name: value.value for name, value in metrics.values.items()}
 
 
 class TestWhatMustNotMatter:

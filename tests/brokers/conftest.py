@@ -170,7 +170,7 @@ class Witness:
     """What ``ps`` says, independent of the code under test."""
 
     @staticmethod
-    def eventually(condition: Callable[[], object], seconds: float = 10.0) -> bool:
+    def eventually(condition: Callable[[], object], seconds: float = 60.0) -> bool:
         """Whether the condition becomes true in time; for states of processes nobody can wait for."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -216,7 +216,7 @@ class Script:
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 @pytest.fixture

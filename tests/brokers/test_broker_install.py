@@ -72,7 +72,7 @@ class TestFirstUse:
             since = time.monotonic()
             with pytest.raises(NoNetwork) as caught:
                 create_broker(BrokerOptions(kind="embedded")).start()
-        assert time.monotonic() - since < 10
+        assert time.monotonic() - since < 60
         assert "--eng5-kafka-home DIR" in str(caught.value)
 
 
@@ -201,10 +201,10 @@ class TestServe:
         assert Path(told["log"]).exists()
         assert Path(told["jars"]).is_dir()
         admin = AdminClient({"bootstrap.servers": told["bootstrap servers"]})
-        assert {"one", "two"} <= set(admin.list_topics(timeout=10).topics)
+        assert {"one", "two"} <= set(admin.list_topics(timeout=60).topics)
         assert f"--eng5-bootstrap-servers {told['bootstrap servers']}" in told["use it"]
         os.killpg(session.process.pid, number)
-        out, err = session.process.communicate(timeout=20)
+        out, err = session.process.communicate(timeout=60)
         assert session.process.returncode == 0
         assert out == "stopped; its data is removed\n"
         assert err == ""
@@ -221,10 +221,10 @@ class TestServe:
             told = session.lines_until("Ctrl-C")
             assert told["data"] == f"{data} (kept)"
             admin = AdminClient({"bootstrap.servers": told["bootstrap servers"]})
-            found = admin.list_topics(timeout=10)
+            found = admin.list_topics(timeout=60)
             partitions |= {name: len(found.topics[name].partitions) for name in topics}
             session.process.send_signal(signal.SIGTERM)
-            out, err = session.process.communicate(timeout=20)
+            out, err = session.process.communicate(timeout=60)
             assert (out, err) == (f"stopped; its records stay in {data}\n", "")
             clusters.add(found.cluster_id)
         assert partitions == {"one": 5, "two": 5}
@@ -235,14 +235,14 @@ class TestServe:
         session.lines_until("Ctrl-C")
         for pid in witness.kafkas(tmp_path / "work"):
             os.kill(pid, signal.SIGKILL)
-        _, err = session.process.communicate(timeout=20)
+        _, err = session.process.communicate(timeout=60)
         assert session.process.returncode == 4
         assert "Kafka ended with status 137" in err
 
     def test_a_port_in_use_is_told(self, served):
         with socket.create_server(("127.0.0.1", 0)) as server:
             session = served(str(server.getsockname()[1]))
-            _, err = session.process.communicate(timeout=20)
+            _, err = session.process.communicate(timeout=60)
         assert session.process.returncode == 4
         assert "the port is in use" in err
 

@@ -149,7 +149,7 @@ class TestNoNetwork:
             since = time.monotonic()
             with pytest.raises(NoNetwork, match="Connection refused") as caught:
                 fetch(some_jars)
-        assert time.monotonic() - since < 5
+        assert time.monotonic() - since < 30
         assert caught.value.where == dead
         assert both_ways_out(caught.value)
         assert "eng5 kafka install" in str(caught.value)

@@ -49,7 +49,7 @@ def topic(connection: BrokerConnection) -> str:
 def topic_names(connection: BrokerConnection) -> set[str]:
     """By another client library than the one under test."""
     return set(
-        AdminClient({"bootstrap.servers": connection.bootstrap_servers}).list_topics(timeout=10).topics
+        AdminClient({"bootstrap.servers": connection.bootstrap_servers}).list_topics(timeout=60).topics
     )
 
 
@@ -58,7 +58,7 @@ async def consume(connection: BrokerConnection, topic: str, count: int, **option
         partition = TopicPartition(topic, 0)
         consumer.assign([partition])
         await consumer.seek_to_beginning(partition)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             return [await consumer.getone() for _ in range(count)]
 
 
@@ -95,7 +95,7 @@ class TestRecords:
         from confluent_kafka.admin import NewTopic
 
         config = {"compression.type": "zstd"}
-        admin.create_topics([NewTopic(name, 1, 1, config=config)])[name].result(10)
+        admin.create_topics([NewTopic(name, 1, 1, config=config)])[name].result(60)
 
         async def scenario() -> list[bytes]:
             async with AIOKafkaProducer(**connection.client_arguments(compression_type="snappy")) as producer:
@@ -124,7 +124,7 @@ class TestRecords:
         producer = Producer({"bootstrap.servers": connection.bootstrap_servers})
         for number in range(3):
             producer.produce(topic, str(number))
-        assert producer.flush(10) == 0
+        assert producer.flush(60) == 0
         settings = {
             "bootstrap.servers": connection.bootstrap_servers,
             "group.id": f"g-{uuid.uuid4().hex}",
@@ -168,7 +168,7 @@ class TestRecords:
     def test_old_records_do_not_expire(self, connection, topic):
         admin = AdminClient({"bootstrap.servers": connection.bootstrap_servers})
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        config = admin.describe_configs([resource])[resource].result(10)
+        config = admin.describe_configs([resource])[resource].result(60)
         assert config["retention.ms"].value == "-1"
         assert config["retention.bytes"].value == "-1"
 

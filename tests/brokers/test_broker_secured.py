@@ -175,10 +175,10 @@ def refusal(settings: Mapping[str, Any]) -> int:
     """
     told: list[KafkaError] = []
     client = AdminClient({**settings, "error_cb": told.append, "reconnect.backoff.max.ms": 100})
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not told and time.monotonic() < deadline:
         client.poll(0.05)
-    deadline = time.monotonic() + 1
+    deadline = time.monotonic() + 3
     vague = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
     while all(error.code() in vague for error in told) and time.monotonic() < deadline:
         client.poll(0.05)
@@ -194,7 +194,7 @@ def produce(settings: Mapping[str, Any], topic: str, value: bytes = b"x") -> Kaf
     told: list[KafkaError | None] = []
     producer = Producer({**settings, "message.timeout.ms": 5000})
     producer.produce(topic, value, on_delivery=lambda error, _: told.append(error))
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
     return told[0]
 
 
@@ -318,9 +318,9 @@ class TestAccess:
         assert error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
     def test_a_user_sees_only_what_a_rule_shows(self, secured):
-        seen = set(AdminClient(secured.settings("alice")).list_topics(timeout=10).topics)
+        seen = set(AdminClient(secured.settings("alice")).list_topics(timeout=60).topics)
         assert seen & set(TOPICS) == {"open.one", "open.not"}
-        assert set(TOPICS) <= set(AdminClient(secured.settings("bob")).list_topics(timeout=10).topics)
+        assert set(TOPICS) <= set(AdminClient(secured.settings("bob")).list_topics(timeout=60).topics)
 
     def test_a_user_cannot_give_itself_rights(self, secured):
         rule = AclBinding(
@@ -329,7 +329,7 @@ class TestAccess:
         )
         admin = AdminClient(secured.settings("bob"))
         with pytest.raises(KafkaException, match="CLUSTER_AUTHORIZATION_FAILED"):
-            admin.create_acls([rule])[rule].result(10)
+            admin.create_acls([rule])[rule].result(60)
 
     def test_the_super_user_may_do_everything(self, secured):
         assert produce(secured.settings("admin"), "closed") is None
@@ -400,7 +400,7 @@ class TestTheBackDoors:
 
     def test_are_not_told_to_clients(self, secured, doors):
         admin = AdminClient(secured.settings("admin"))
-        told = {f"{each.host}:{each.port}" for each in admin.list_topics(timeout=10).brokers.values()}
+        told = {f"{each.host}:{each.port}" for each in admin.list_topics(timeout=60).brokers.values()}
         assert told == {secured.broker.connection.bootstrap_servers}
 
 

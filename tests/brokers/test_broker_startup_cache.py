@@ -182,7 +182,7 @@ class TestWithKafka:
             print(json.dumps(broker.record()), flush=True)
         """
         worker = script(code, str(copied_cache.parent / "work"), str(os.getpid()))
-        worker.process.wait(10)
+        worker.process.wait(60)
         broker = attach(worker.first)
         assert broker.trains
         broker.stop()
@@ -205,7 +205,7 @@ class TestWithKafka:
         broker = attach(session.first)
         assert broker.trains
         session.kill()
-        assert witness.eventually(lambda: witness.gone(broker.home), 8)
+        assert witness.eventually(lambda: witness.gone(broker.home))
         assert not StartupCache.of(find_java(), fetched_jars(print)).ready
 
     @pytest.mark.slow

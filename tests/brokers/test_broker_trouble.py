@@ -52,7 +52,7 @@ def dead_broker(tmp_path: Path, lines: list[str]) -> EmbeddedBroker:
     process = SupervisedProcess.start(
         ["sh", "-c", "exit 1"], watch_pid=os.getpid(), log_path=tmp_path / "other.log"
     )
-    process.wait(10)
+    process.wait(60)
     broker = EmbeddedBroker.attach(
         {
             "bootstrap_servers": "127.0.0.1:1",
@@ -169,7 +169,7 @@ class TestManyProcesses:
             print(json.dumps(made))
         """
         first = script(start, str(tmp_path / "work"), str(os.getpid()))
-        assert first.process.wait(20) == 0
+        assert first.process.wait(60) == 0
         second = script(use, json.dumps(first.first))
         assert second.first == {"from.worker": 3}
         controller = attach(first.first)

@@ -8,7 +8,6 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,18 +16,12 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
+from kafka_proxy import KafkaProxy
 
 from pytest_eng5.brokers import BrokerOptions, EmbeddedBroker, ensure_topics
 from pytest_eng5.capture import CaptureHub, RunChannel
 from pytest_eng5.contracts import CAPTURED_EVENTS, ProcessingEvent, topic_name, topic_names
 from pytest_eng5.evidence import CapturedRecord, Rejection, RunFolder, Stream, decode_line, read_stream
-
-_spec = spec_from_file_location("kafka_proxy", Path(__file__).with_name("kafka_proxy.py"))
-assert _spec is not None
-assert _spec.loader is not None
-kafka_proxy = module_from_spec(_spec)
-_spec.loader.exec_module(kafka_proxy)
-KafkaProxy = kafka_proxy.KafkaProxy
 
 CALLBACK = ProcessingEvent.LLM_COMPARISON_RESULT
 COMPLETED = ProcessingEvent.CJ_ASSESSMENT_COMPLETED

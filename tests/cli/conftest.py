@@ -78,7 +78,7 @@ class Shell:
             env={**self.environment, **variables},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         return Said(run.returncode, run.stdout, run.stderr)
@@ -100,7 +100,7 @@ class Shell:
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             process.send_signal(signal.SIGINT)
-            code = process.wait(timeout=60)
+            code = process.wait(timeout=180)
         return Said(code, out.read_text(), err.read_text())
 
     @property
@@ -288,7 +288,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         )
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         broker.stop()
 
 

@@ -91,14 +91,16 @@ class TestDryRun:
         assert read_artefact(run / "assessment_run.dry-run.json").metadata.runner_mode == "dry-run"
         assert not (shell.folder / "touched.txt").exists()
 
-    def test_the_run_can_be_verified_and_a_change_is_named(self, shell: Any, folder: Folder) -> None:
+    def test_the_run_can_be_verified_and_a_change_is_named(
+        self, shell: Any, eng5: Any, folder: Folder
+    ) -> None:
         assert shell.eng5("run", "--mode", "dry-run", "--inputs", folder("A")).code == 0
         run = shell.session / "command_line" / "dry-run" / "run-1"
         assert verify(run, run / "manifest.json") == []
-        assert shell.eng5("verify", run).code == 0
+        assert eng5("verify", run).code == 0
         with (run / "assessment_run.dry-run.json").open("ab") as stream:
             stream.write(b" ")
-        said = shell.eng5("verify", run)
+        said = eng5("verify", run)
         assert said.code == 1
         assert "assessment_run.dry-run.json" in said.out
 
@@ -107,15 +109,15 @@ class TestDryRun:
         [((), 1, "holds no anchors"), (("A",), 0, "holds no students' essays")],
     )
     def test_too_few_essays(
-        self, shell: Any, folder: Folder, grades: tuple[str, ...], students: int, message: str
+        self, eng5: Any, folder: Folder, grades: tuple[str, ...], students: int, message: str
     ) -> None:
         root = folder(*grades, students=students)
-        said = shell.eng5("run", "--mode", "dry-run", "--inputs", root, guarded=True)
+        said = eng5("run", "--mode", "dry-run", "--inputs", root)
         assert said.code == 2
         assert message in said.err
         assert "fix: " in said.err
         assert "Traceback" not in said.err
-        assert not (shell.folder / ".eng5").exists()
+        assert not Path(".eng5").exists()
 
 
 def without_names(path: Path) -> str:
@@ -168,40 +170,40 @@ def test_the_junit_file_is_that_of_pytest(shell: Any, name: str) -> None:
     ],
 )
 def test_wrong_usage_ends_with_two_and_says_what(
-    shell: Any, folder: Folder, arguments: tuple[str, ...], message: str
+    eng5: Any, folder: Folder, arguments: tuple[str, ...], message: str
 ) -> None:
-    said = shell.eng5("run", "--inputs", folder("A", "B"), *arguments, guarded=True)
+    said = eng5("run", "--inputs", folder("A", "B"), *arguments)
     assert said.code == 2, said
     assert message in " ".join(said.err.split())
     assert "Traceback" not in said.err
-    assert not (shell.folder / ".eng5").exists()
+    assert not Path(".eng5").exists()
 
 
-def test_nothing_to_run_is_wrong_usage(shell: Any) -> None:
-    said = shell.eng5("run")
+def test_nothing_to_run_is_wrong_usage(eng5: Any) -> None:
+    said = eng5("run")
     assert said.code == 2
     assert "fix: name a scenario file with --scenario, or a folder of essays with --inputs" in said.err
 
 
-def test_a_damaged_scenario_is_refused_at_its_place(shell: Any) -> None:
-    (shell.folder / "bad.eng5.yaml").write_text("scenario: bad\nmode: plan\ninput: x\nvariants: [{id: a}]\n")
-    said = shell.eng5("run", "--scenario", "bad.eng5.yaml")
+def test_a_damaged_scenario_is_refused_at_its_place(eng5: Any) -> None:
+    Path("bad.eng5.yaml").write_text("scenario: bad\nmode: plan\ninput: x\nvariants: [{id: a}]\n")
+    said = eng5("run", "--scenario", "bad.eng5.yaml")
     assert said.code == 2
     assert said.err.startswith("eng5: bad.eng5.yaml:3:1: ")
     assert "inputs" in said.err
 
 
-def test_thresholds_of_a_plan_are_refused_at_their_place(shell: Any, folder: Folder) -> None:
+def test_thresholds_of_a_plan_are_refused_at_their_place(eng5: Any, folder: Folder) -> None:
     folder("A", "B")
     text = "scenario: bad\nmode: plan\ninputs: mine\nthresholds: {ssr: {min: 0}}\nvariants: [{id: a}]\n"
-    (shell.folder / "bad.eng5.yaml").write_text(text)
-    said = shell.eng5("run", "--scenario", "bad.eng5.yaml")
+    Path("bad.eng5.yaml").write_text(text)
+    said = eng5("run", "--scenario", "bad.eng5.yaml")
     assert said.code == 2
     assert said.err.startswith("eng5: bad.eng5.yaml:4:14: mode plan compares nothing")
 
 
-def test_help_lists_every_flag_of_the_contract(shell: Any) -> None:
-    said = shell.eng5("run", "--help", COLUMNS="80")
+def test_help_lists_every_flag_of_the_contract(eng5: Any) -> None:
+    said = eng5("run", "--help", COLUMNS="80")
     wanted = CONTRACT_FLAGS.split()
     assert [name for name in wanted if f"--{name}" not in said.out] == []
 

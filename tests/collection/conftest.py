@@ -107,7 +107,7 @@ class Project:
         """Run pytest in this process: quick, for what starts nothing."""
         return self.pytester.runpytest_inprocess(*QUIET, *arguments)
 
-    def subprocess(self, *arguments: str, timeout: float = 120) -> pytest.RunResult:
+    def subprocess(self, *arguments: str, timeout: float = 300) -> pytest.RunResult:
         """Run pytest as a user does."""
         return self.pytester.runpytest_subprocess(*QUIET, *arguments, timeout=timeout)
 

@@ -219,7 +219,7 @@ def test_the_plugin_loads_quickly(project: Any) -> None:
     assert result.ret == 0, result.stderr.str()
     seconds = float(result.outlines[-1])
     print(f"import of the plugin: {seconds * 1000:.0f} ms on {os.cpu_count()} CPUs")
-    assert seconds < 0.5
+    assert seconds < 1
 
 
 @pytest.mark.parametrize("mistake", ["names", "variant"])

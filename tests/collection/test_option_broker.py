@@ -69,7 +69,7 @@ def test_without_a_container_engine_the_error_says_so_at_once(
     since = time.monotonic()
     result = project.subprocess("--eng5-broker", "container")
     result.assert_outcomes(errors=1, skipped=9)
-    assert time.monotonic() - since < 20
+    assert time.monotonic() - since < 60
     text = result.stdout.str()
     assert "nobody-listens.sock" in text
     assert "fix:" in text

@@ -20,7 +20,7 @@ def test_there_is_no_ini_key(project: Any) -> None:
 
 
 def _topics(servers: str) -> set[str]:
-    topics = AdminClient({"bootstrap.servers": servers}).list_topics(timeout=10).topics
+    topics = AdminClient({"bootstrap.servers": servers}).list_topics(timeout=60).topics
     return {topic for topic in topics if not topic.startswith("__")}  # the broker's own
 
 

@@ -48,7 +48,7 @@ PARTITIONS = """
 
     def test_partitions(eng5_broker, eng5_pipeline):
         admin = AdminClient({"bootstrap.servers": eng5_broker.connection.bootstrap_servers})
-        topics = admin.list_topics(timeout=10).topics
+        topics = admin.list_topics(timeout=60).topics
         found = {len(each.partitions) for name, each in topics.items() if name.startswith("huleedu.")}
         assert found == {%d}
 """

@@ -23,6 +23,7 @@ from typing import Any
 
 import psutil
 import pytest
+from small_inputs import write_inputs
 
 from pytest_eng5.brokers import EmbeddedBroker
 
@@ -35,7 +36,6 @@ markers = slow: slow
 """
 # Plugins that sessions here do not need: loading them takes half of a session's start.
 UNNEEDED = ("hypothesispytest", "syrupy", "html", "metadata")
-GRADES = ("A", "B", "C+", "D+", "E-", "F+")
 
 SPY = '''
 """Notes the broker's address while the session runs, and what stood on its topics when it ended."""
@@ -59,7 +59,7 @@ def pytest_sessionfinish(session):
             found["processes"].append(line)
     consumer = Consumer({"bootstrap.servers": servers.pop(), "group.id": "spy", "enable.auto.commit": False,
                          "enable.partition.eof": True})
-    topics = consumer.list_topics(timeout=10).topics.values()
+    topics = consumer.list_topics(timeout=60).topics.values()
     parts = [TopicPartition(topic.topic, number, OFFSET_BEGINNING)
              for topic in topics if topic.topic.startswith("huleedu") for number in topic.partitions]
     consumer.assign(parts)
@@ -145,7 +145,7 @@ class Live:
     started: float
     log: Path
 
-    def captured(self, scenario: str, variant: str, lines: int = 1, seconds: float = 90.0) -> Path:
+    def captured(self, scenario: str, variant: str, lines: int = 1, seconds: float = 180.0) -> Path:
         """Wait until that many callbacks of a run are on disk; returns its folder."""
         run = self.tree.output / "latest" / scenario / variant / "run-1"
         log = run / "events" / "comparisons.jsonl"
@@ -157,7 +157,7 @@ class Live:
         wait_for(enough, seconds, "callbacks on disk")
         return run.resolve()
 
-    def finish(self, seconds: float = 60.0) -> Session:
+    def finish(self, seconds: float = 180.0) -> Session:
         """Wait for the end."""
         try:
             code = self.process.wait(seconds)
@@ -216,7 +216,7 @@ class Tree:
         self.cleanup.append(live)
         return live
 
-    def pytest(self, *args: str, env: Mapping[str, str] | None = None, seconds: float = 120.0) -> Session:
+    def pytest(self, *args: str, env: Mapping[str, str] | None = None, seconds: float = 300.0) -> Session:
         """Run ``pytest ARGS`` here to its end."""
         return self.start(*args, env=env).finish(seconds)
 
@@ -233,18 +233,9 @@ class Tree:
         Args:
             keys: YAML of top-level keys, in place of the defaults.
         """
-        inputs = self.root / f"essays{essays}"
-        if not inputs.exists():
-            (inputs / "anchors").mkdir(parents=True)
-            rows = ["anchor_id,file_name,grade"]
-            for rank in range(1, essays + 1):
-                rows.append(f"e{rank},e{rank}.txt,{GRADES[rank - 1]}")
-                (inputs / "anchors" / f"e{rank}.txt").write_text(f"Essay of rank {rank}. Räksmörgås.\n")
-            (inputs / "anchors.csv").write_text("\n".join(rows) + "\n")
-            (inputs / "prompt.md").write_text("Write about the sea.\n")
         parts = {
             "mode": "anchor-align-test",
-            "inputs": inputs.name,
+            "inputs": write_inputs(self.root, essays),
             "judge": "{provider: mock, model: simulated-judge, mock: {discrimination: 12, seed: 7}}",
             "timeout": "{idle: 20, total: 60}",
             "thresholds": "{kendall_tau: {min: 0.5}}",
@@ -276,11 +267,11 @@ class Tree:
         assert len(found) == 1, [process.cmdline() for process in found]
         return found[0]
 
-    def assert_nothing_left_running(self, seconds: float = 5.0) -> None:
+    def assert_nothing_left_running(self, seconds: float = 60.0) -> None:
         """No process of the tree runs, within some seconds."""
         wait_for(lambda: not self.processes(), seconds, lambda: [p.cmdline() for p in self.processes()])
 
-    def assert_nothing_left(self, seconds: float = 5.0) -> None:
+    def assert_nothing_left(self, seconds: float = 60.0) -> None:
         """Nor does anything lie in its temporary folder."""
         self.assert_nothing_left_running(seconds)
         wait_for(lambda: not self.litter(), seconds, self.litter)
@@ -295,7 +286,7 @@ class Tree:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         for live in self.cleanup:
-            live.process.wait(10)
+            live.process.wait(60)
 
 
 def wait_for(condition: Callable[[], Any], seconds: float, what: Any) -> None:
@@ -366,4 +357,4 @@ def foreign(
     assert process.stdout is not None
     yield Foreign(kafka, prefix, str(json.loads(process.stdout.readline())["url"]))
     process.stdin.close()
-    process.wait(10)
+    process.wait(60)

@@ -211,7 +211,7 @@ class Batch:
         producer.begin_transaction()
         for _, data in self.callbacks():  # of judgements that were thought better of: nobody may see them
             producer.produce(CALLBACK, envelope("LLMComparisonResultV1", "x", data["correlation_id"], data))
-        producer.flush(10)
+        producer.flush(60)
         producer.abort_transaction(20)
         self.games.clear()
         producer.begin_transaction()
@@ -228,7 +228,7 @@ class Batch:
             if value is not None:
                 producer.produce(CALLBACK, value)
             if fault == "slow":
-                producer.flush(10)
+                producer.flush(60)
                 time.sleep(1)
             if number == third and fault == "duplicate":
                 again = envelope(
@@ -241,7 +241,7 @@ class Batch:
                     "LLMComparisonResultV1", "llm_provider_service", data["correlation_id"], other
                 )
                 producer.produce(CALLBACK, again)
-        producer.flush(10)
+        producer.flush(60)
         trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
         times = (0.5, 0.7) if fault == "second_completion" else (0.5,)
         for seconds in times:
@@ -249,12 +249,12 @@ class Batch:
                 COMPLETED, "cj_assessment_service", self.correlation, self.completed(seconds), trace
             )
             producer.produce(COMPLETED, done, key=self.batch)
-        producer.flush(10)
+        producer.flush(60)
         if fault != "no_result":
             kind = "assessment.result.published"
             rich = envelope(kind, "cj_assessment_service", self.correlation, self.result(), trace)
             producer.produce(RICH, rich, key=self.job)
-        producer.flush(10)
+        producer.flush(60)
 
     def spoil(self, fault: str, data: dict, value: bytes) -> bytes | None:
         """The third callback as the fault has it; ``None``: not at all."""
@@ -284,7 +284,7 @@ def main() -> None:
     admin = AdminClient({"bootstrap.servers": SERVERS})
     topics = [NewTopic(name, 3, 1) for name in (REQUESTED, CALLBACK, COMPLETED, FAILED, RICH)]
     for created in admin.create_topics(topics).values():
-        created.result(10)
+        created.result(60)
     consumer = Consumer(
         {"bootstrap.servers": SERVERS, "group.id": "foreign", "auto.offset.reset": "earliest"}
     )

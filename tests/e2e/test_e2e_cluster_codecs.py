@@ -82,7 +82,7 @@ def test_what_was_aborted_stands_on_the_topic_and_is_no_evidence(
     assert captured == set(on_the_broker)
     assert len(captured) == COMPARISONS * len(WAYS)
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": "codecs"})
-    ends = [consumer.get_watermark_offsets(TopicPartition(CALLBACKS, n), timeout=10)[1] for n in range(3)]
+    ends = [consumer.get_watermark_offsets(TopicPartition(CALLBACKS, n), timeout=60)[1] for n in range(3)]
     consumer.close()
     assert sum(ends) >= len(captured) + COMPARISONS + 2, "no aborted callbacks, or no marks of both ends"
     assert "stray" not in session.output

@@ -81,7 +81,7 @@ def test_they_ran_at_the_same_time(sessions: dict[str, Any]) -> None:
 
 def test_topics_have_three_partitions_by_default(sessions: dict[str, Any], kafka: str) -> None:
     assert sessions["apart"].code == 0
-    topics = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10).topics.values()
+    topics = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=60).topics.values()
     made = {topic.topic: len(topic.partitions) for topic in topics if topic.topic.startswith(f"{OWN}huleedu")}
     assert len(made) >= 5
     assert set(made.values()) == {3}

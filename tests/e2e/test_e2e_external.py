@@ -29,7 +29,7 @@ def pipeline(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
     yield dict(json.loads(process.stdout.readline())["ready"])
     assert process.poll() is None
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_nothing_of_theirs_is_started_or_stopped(session: Any, kafka: str, pipel
     assert not (session.folder / "pipeline.log").exists()
     session.tree.assert_nothing_left()
     assert psutil.Process(pipeline["pid"]).is_running()
-    assert AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10).topics
+    assert AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=60).topics
 
 
 def test_without_a_word_about_cost_it_is_refused(session: Any, kafka: str, pipeline: dict[str, Any]) -> None:

@@ -57,8 +57,8 @@ def test_pipeline_killed(live: Any) -> None:
     run = live.captured("slow", "only")
     live.tree.find("pytest_eng5.pipeline").kill()
     killed = time.monotonic()
-    session = live.finish(30)
-    assert time.monotonic() - killed < 12
+    session = live.finish(90)
+    assert time.monotonic() - killed < 60
     assert session.code == 1
     outcome, text = session.cases()["only::run"]
     assert outcome == "error"
@@ -76,8 +76,8 @@ def test_broker_killed(live: Any) -> None:
     run = live.captured("slow", "only")
     live.tree.find("kafka.Kafka").kill()
     killed = time.monotonic()
-    session = live.finish(30)
-    assert time.monotonic() - killed < 15
+    session = live.finish(90)
+    assert time.monotonic() - killed < 60
     assert session.code == 1
     outcome, text = session.cases()["only::run"]
     assert outcome == "error"
@@ -90,9 +90,9 @@ def test_broker_killed(live: Any) -> None:
 def test_pytest_killed(live: Any, number: signal.Signals) -> None:
     run = live.captured("slow", "only")
     live.process.send_signal(number)
-    session = live.finish(10)
+    session = live.finish(90)
     assert session.code != 0
-    live.tree.assert_nothing_left_running(6)
+    live.tree.assert_nothing_left_running()
     assert 0 < len(callbacks(run)) < 6
     logged = [json.loads(line)["event"] for line in (run / "log.jsonl").read_text().splitlines()]
     assert "runner_request_published" in logged
@@ -104,8 +104,8 @@ def test_interrupted(live: Any) -> None:
     run = live.captured("slow", "only")
     live.process.send_signal(signal.SIGINT)
     asked = time.monotonic()
-    session = live.finish(20)
-    assert time.monotonic() - asked < 10
+    session = live.finish(90)
+    assert time.monotonic() - asked < 60
     assert session.code == 2
     assert "KeyboardInterrupt" in session.output
     assert "Traceback" not in session.output
@@ -123,11 +123,11 @@ def test_interrupted_twice(live: Any) -> None:
     time.sleep(0.15)
     live.process.send_signal(signal.SIGINT)
     asked = time.monotonic()
-    session = live.finish(20)
-    assert time.monotonic() - asked < 8
+    session = live.finish(90)
+    assert time.monotonic() - asked < 60
     assert session.code != 0
     assert_complete(run, "interrupted")
-    live.tree.assert_nothing_left_running(6)
+    live.tree.assert_nothing_left_running()
 
 
 @pytest.mark.thorough
@@ -136,11 +136,11 @@ def test_interrupted_under_xdist(tree: Any) -> None:
     live = tree.start("-n", "2", "--junitxml", "junit.xml")
     run = live.captured("slow", "only")
     os.killpg(live.process.pid, signal.SIGINT)  # workers get it too
-    session = live.finish(15)
+    session = live.finish(90)
     assert session.code == 2
     assert "eng5 alignment" in session.output
     assert_complete(run, "interrupted")
-    tree.assert_nothing_left_running(6)
+    tree.assert_nothing_left_running()
 
 
 @pytest.mark.thorough
@@ -158,7 +158,7 @@ def test_worker_killed_under_xdist(tree: Any) -> None:
     assert session.code == 1
     requests = list(session.folder.glob("slow/only/run-*/requests/*.json"))
     assert len(requests) == 1
-    tree.assert_nothing_left_running(6)
+    tree.assert_nothing_left_running()
 
 
 def _is_worker(process: Any) -> bool:

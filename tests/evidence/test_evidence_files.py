@@ -107,11 +107,11 @@ def test_closing_twice_is_harmless(tmp_path: Path) -> None:
 
 
 def _seconds_to_append(path: Path, lines: int) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     with AppendOnlyLog(path) as log:
         for _ in range(lines):
             log.append(b"x" * 300)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def test_appending_is_linear(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from uuid import UUID
 
 import httpx
 import yaml
+from small_inputs import write_inputs
 
 from pytest_eng5.capture import CaptureHub, RunChannel
 from pytest_eng5.checks import run_checks
@@ -58,10 +59,10 @@ from pytest_eng5.runner.settings import Environment, RunnerSettings, RunSpec
 from pytest_eng5.scenario import Scenario, Variant, load_scenario
 
 HERE = Path(__file__).parent
-GRADES = ("A", "B", "C+", "D+", "E-", "F+")
 STREAMS = {topic_name(event): event for event in (*PROVIDER_EVENTS, *CJ_EVENTS)}
 CALLBACKS = topic_name(ProcessingEvent.LLM_COMPARISON_RESULT)
-_SILENT_SECONDS = 1.5
+_SILENT_LOOKS = 200
+"""Without anything sent between them: looks, since a busy machine may do nothing for seconds."""
 _IDLE_SECONDS = 8
 
 
@@ -139,20 +140,6 @@ def _listed(value: Any) -> list[dict[str, Any]]:
     return value if isinstance(value, list) else [value]
 
 
-def write_inputs(folder: Path, essays: int = 4) -> str:
-    """An inputs folder with distinct grades, best essay first; returns its name."""
-    inputs = folder / f"essays{essays}"
-    if not inputs.exists():
-        (inputs / "anchors").mkdir(parents=True)
-        rows = ["anchor_id,file_name,grade"]
-        for rank in range(1, essays + 1):
-            rows.append(f"e{rank},e{rank}.txt,{GRADES[rank - 1]}")
-            (inputs / "anchors" / f"e{rank}.txt").write_text(f"Essay of rank {rank}. Räksmörgås.\n")
-        (inputs / "anchors.csv").write_text("\n".join(rows) + "\n")
-        (inputs / "prompt.md").write_text("Write about the sea.\n")
-    return inputs.name
-
-
 MOCK = {
     "clean": {"discrimination": 1.0, "seed": 7},
     "errors": {"discrimination": 1.0, "seed": 0, "failure_rate": 0.15},
@@ -207,7 +194,7 @@ class Wire:
 
     random: random.Random
     records: list[Record] = field(default_factory=list)
-    last: float = field(default_factory=time.monotonic)
+    sent: int = 0
     service: CJService | None = None
     _offsets: dict[tuple[str, int], int] = field(default_factory=dict)
     _handling: set[asyncio.Task[None]] = field(default_factory=set)
@@ -221,7 +208,7 @@ class Wire:
     async def send(
         self, topic: str, value: bytes, *, key: bytes | None = None, timestamp_ms: int | None = None
     ) -> None:
-        self.last = time.monotonic()
+        self.sent += 1
         event = STREAMS.get(topic)
         if event is None:
             return
@@ -340,7 +327,6 @@ class OfflineRun:
             async with TaskGroup() as tasks:
                 self.wire.service = service = CJService(services, tasks)
                 request = await self._request(plan)
-                self.wire.last = time.monotonic()
                 self._published_ms = round(time.time() * 1000)
                 await service.handle(ProcessingEvent.ELS_CJ_ASSESSMENT_REQUESTED, request)
                 await self._quiet(service, services)
@@ -371,12 +357,14 @@ class OfflineRun:
         """Wait for the end of the batch and of what faults hold back; or for silence, if it may get stuck."""
         faults = [planned.fault for planned in self.variant.faults]
         stuck = any(fault.reaches_cj and fault.action == "drop" for fault in faults)
+        sent = looks = 0
         while True:
             await asyncio.sleep(0.005)
+            looks, sent = looks + 1 if self.wire.sent == sent else 0, self.wire.sent
             waits = self._seam.pending + services.outbox._seam.pending
             if not service.running and not self._judging and not waits:
                 return
-            if stuck and not waits and time.monotonic() - self.wire.last > _SILENT_SECONDS:
+            if stuck and not waits and not self._judging and looks > _SILENT_LOOKS:
                 raise _Stuck
 
     def finish(self) -> tuple[Finding, ...]:

@@ -16,8 +16,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import lab
 import structlog
+
+sys.path.append(str(Path(__file__).parents[1] / "support"))  # pytest does so by itself
+
+import lab
 from lab import Case
 
 from pytest_eng5.checks import CODES

@@ -75,7 +75,7 @@ class Running:
         """Signal it; exit code and the seconds that took."""
         began = time.monotonic()
         self.process.send_signal(number)
-        return self.process.wait(20), time.monotonic() - began
+        return self.process.wait(60), time.monotonic() - began
 
     def http(self) -> httpx.Client:
         return httpx.Client(trust_env=False)
@@ -119,7 +119,7 @@ class Starter:
                 process.terminate()
         for process in self._started:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(5)
+                process.wait(20)
             process.kill()
             assert process.stdout is not None
             process.stdout.close()
@@ -289,7 +289,7 @@ class Client:
         for _ in range(outcome.plan.copies):
             await self.publish(REQUESTED, outcome.envelope.to_wire(), outcome.plan.batch_id)
 
-    async def collect(self, until: Callable[[], bool], seconds: float = 30) -> None:
+    async def collect(self, until: Callable[[], bool], seconds: float = 90) -> None:
         """Take in events until a condition holds."""
         deadline = time.monotonic() + seconds
         while not until():
@@ -345,7 +345,7 @@ async def client_of(running: Running) -> AsyncIterator[Client]:
         await client.http.aclose()
         for kafka in (producer, consumer):
             with suppress(Exception):
-                await asyncio.wait_for(kafka.stop(), 2)
+                await asyncio.wait_for(kafka.stop(), 10)
 
 
 RunBatches = Callable[..., list[Outcome]]
@@ -355,7 +355,7 @@ RunBatches = Callable[..., list[Outcome]]
 def run_batches() -> RunBatches:
     """Run batches on a pipeline at the same time and return what each caused."""
 
-    def run(running: Running, *plans: Plan, seconds: float = 30) -> list[Outcome]:
+    def run(running: Running, *plans: Plan, seconds: float = 90) -> list[Outcome]:
         async def work() -> list[Outcome]:
             async with client_of(running) as client:
                 outcomes = [await client.prepare(plan) for plan in plans]
@@ -397,7 +397,7 @@ class Service:
     def said(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self.logs() if line["event"] == event]
 
-    def until_said(self, event: str, seconds: float = 10) -> dict[str, Any]:
+    def until_said(self, event: str, seconds: float = 60) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
         while not (self.log_file.exists() and (found := self.said(event))):
             assert time.monotonic() < deadline, f"{event!r} was not said: {self.stderr_file.read_text()}"
@@ -434,7 +434,7 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
             process.terminate()
     for process in started:
         with suppress(subprocess.TimeoutExpired):
-            process.wait(5)
+            process.wait(20)
         process.kill()
         assert process.stdout is not None
         process.stdout.close()

@@ -22,7 +22,8 @@ from pytest_eng5.pipeline.metrics import ServiceMetrics
 from pytest_eng5.pipeline.settings import CJSettings
 
 Answer = TypeVar("Answer")
-SETTINGS = CJSettings(content_timeout_seconds=0.3, llm_timeout_seconds=0.3)
+PATIENT = CJSettings(content_timeout_seconds=60, llm_timeout_seconds=60)
+IMPATIENT = CJSettings(content_timeout_seconds=0.5, llm_timeout_seconds=0.5)
 REQUEST = LLMComparisonRequest(
     user_prompt="p", callback_topic="t", llm_config_overrides={"provider_override": "mock"}
 )
@@ -38,6 +39,7 @@ class Scripted:
 
     def __init__(self, *answers: Response | None) -> None:
         self.answers = list(answers)
+        self.settings = IMPATIENT if None in answers else PATIENT
         self.requests: list[tuple[str, str, bytes]] = []
         self.app = Starlette(routes=[Route("/{path:path}", self._answer, methods=["GET", "POST"])])
 
@@ -64,10 +66,12 @@ class Scripted:
         return asyncio.run(work())
 
     def text(self) -> str:
-        return self.asked(lambda http, url: ContentClient(http, f"{url}/v1/content/", SETTINGS).text("id"))
+        return self.asked(
+            lambda http, url: ContentClient(http, f"{url}/v1/content/", self.settings).text("id")
+        )
 
     def submit(self) -> None:
-        self.asked(lambda http, url: ProviderClient(http, url, SETTINGS).submit(REQUEST))
+        self.asked(lambda http, url: ProviderClient(http, url, self.settings).submit(REQUEST))
 
 
 def test_a_text_is_fetched() -> None:
@@ -111,7 +115,7 @@ def test_a_blank_or_unreadable_text_is_an_invalid_response(body: bytes) -> None:
 def test_nobody_listening_is_said() -> None:
     async def work() -> None:
         async with httpx.AsyncClient(trust_env=False) as http:
-            await ContentClient(http, "http://127.0.0.1:9/v1/content", SETTINGS).text("id")
+            await ContentClient(http, "http://127.0.0.1:9/v1/content", PATIENT).text("id")
 
     with pytest.raises(ServiceError, match="ConnectError"):
         asyncio.run(work())

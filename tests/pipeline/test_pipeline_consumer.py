@@ -53,7 +53,7 @@ class Heard:
         self.news.set()
 
     async def wait_for(self, count: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.values) < count:
                 await self.news.wait()
                 self.news.clear()
@@ -65,7 +65,7 @@ def produce(broker: EmbeddedBroker, prefix: str, *values: bytes | None) -> None:
         client.produce(
             topic_name(REQUESTED, prefix), value, key=b"\xff\xfe", headers=[("x", None)], partition=0
         )
-    assert client.flush(10) == 0
+    assert client.flush(60) == 0
 
 
 @pytest.mark.slow
@@ -103,8 +103,8 @@ def test_it_joins_although_that_takes_longer_than_a_request_also_after_a_member_
         return alone, after_a_death, heard.values
 
     alone, after_a_death, values = asyncio.run(work())
-    assert 3 <= alone < 15
-    assert after_a_death < 20
+    assert 3 <= alone < 60
+    assert after_a_death < 60
     assert values == [b"while nobody listened", None, b"live"]
 
 

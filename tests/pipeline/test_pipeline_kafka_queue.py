@@ -249,7 +249,7 @@ def test_an_unknown_batch_waits_for_the_end_of_the_topic_and_a_known_one_does_no
                 found = book.find(f"batch {number}")
                 assert found is not None
                 assert found.seed == number
-            await asyncio.wait_for(told.know({"never registered"}), 5)
+            await asyncio.wait_for(told.know({"never registered"}), 60)
 
     on(options, work)
 
@@ -444,7 +444,7 @@ def test_a_queue_that_is_full_refuses(options: KafkaOptions) -> None:
         worker = Worker(options, publisher, queue_workers=1, queue_max_size=2, mock_latency_ms=60_000)
         async with worker.working():
             accepted = 0
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 while True:
                     try:
                         await worker.queue.put(QueuedComparison(request(f"prompt {accepted}", batch=None)))

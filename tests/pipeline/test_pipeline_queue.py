@@ -92,11 +92,12 @@ class Bench:
             worker = asyncio.create_task(self.queue.run())
             waiting: Awaitable[None] = self._until(len(items) if callbacks is None else callbacks)
             done = asyncio.ensure_future(waiting)
-            await asyncio.wait({worker, done}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({worker, done}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
             if worker.done():
                 worker.result()
             assert done.done()
-            await asyncio.sleep(0.02)
+            for _ in range(50):
+                await asyncio.sleep(0)  # it has yet to tell that it is done
             worker.cancel()
             with suppress(asyncio.CancelledError):
                 await worker
@@ -132,7 +133,7 @@ def test_latencies_run_side_by_side() -> None:
     began = time.monotonic()
     answers = bench.work(*(item() for _ in range(40)))
     assert len(answers) == 40
-    assert 0.2 <= time.monotonic() - began < 2
+    assert 0.2 <= time.monotonic() - began < 6
     assert all(answer.response_time_ms >= 200 for answer in answers)
 
 

@@ -131,7 +131,7 @@ def test_a_state_belongs_to_one_process(
     state = str(tmp_path / "pipeline.sqlite")
     first = start_pipeline("--state", state)
     second = launch("--bootstrap-servers", broker.connection.bootstrap_servers, "--state", state)
-    assert second.process.wait(30) == 4
+    assert second.process.wait(60) == 4
     words = second.stderr_file.read_text()
     assert "another pipeline uses this state" in words
     assert state in words

@@ -108,7 +108,7 @@ class World:
                 first = False
                 self.restarts += 1
 
-        asyncio.run(asyncio.wait_for(lives(), 20))
+        asyncio.run(asyncio.wait_for(lives(), 120))
         return self
 
     async def _live(self, tasks: asyncio.TaskGroup, request: bytes | None) -> None:
@@ -257,7 +257,8 @@ def test_the_work_per_event_does_not_grow() -> None:
         world.database._connection.set_trace_callback(statements.append)
         total = essays * (essays - 1) // 2
         world.run(a_request(essays, total))
-        spent.append(len(statements) / total)
+        ours = "SELECT COUNT(*) FROM outbox"  # asked by the world while it waits
+        spent.append(sum(statement != ours for statement in statements) / total)
     assert spent[1] <= spent[0]
 
 

@@ -109,8 +109,8 @@ def test_a_wrong_password_is_said_in_seconds(service: str, launch: Any, settings
     options = ("--service", service, "--kafka-config", str(settings), "--no-store-prompts")
     began = time.monotonic()
     process = launch(*options, env={"KAFKA_SECRET": "wrong-" + SECRET})
-    assert process.process.wait(30) == 4
-    assert time.monotonic() - began < 20
+    assert process.process.wait(60) == 4
+    assert time.monotonic() - began < 50
     said = process.stderr_file.read_text()
     assert "refuses the user name or the password" in said
     assert "Traceback" not in said
@@ -119,7 +119,7 @@ def test_a_wrong_password_is_said_in_seconds(service: str, launch: Any, settings
 
 def test_a_missing_variable_is_named(launch: Any, settings: Path) -> None:
     process = launch("--service", "llm", "--kafka-config", str(settings), "--no-store-prompts")
-    assert process.process.wait(20) == 2
+    assert process.process.wait(60) == 2
     said = process.stderr_file.read_text()
     assert "KAFKA_SECRET" in said
     assert str(settings) in said

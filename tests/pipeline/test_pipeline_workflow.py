@@ -138,7 +138,7 @@ class World:
             assert self.service.running == 0
             assert not self.service._expected
 
-        asyncio.run(asyncio.wait_for(work(), 20))
+        asyncio.run(asyncio.wait_for(work(), 120))
 
     def batch(self, essays: int, budget: int | None = None, **changes: Any) -> World:
         """Run one batch."""

@@ -62,21 +62,18 @@ def test_a_run_leaves_everything_as_evidence(
 
 @pytest.mark.slow
 def test_three_variants_run_at_once(campaign: Start, make_scenario: MakeScenario) -> None:
-    scenario = make_scenario("one", "two", "three", judge=slow_judge(400), essays=3)
+    scenario = make_scenario("one", "two", "three", judge=slow_judge(200), essays=3)
     specs = [RunSpec(variant) for variant in scenario.variants]
 
-    def seconds(concurrency: int) -> float:
+    def together(concurrency: int) -> bool:
         running = campaign(concurrency=concurrency)
-        began = time.monotonic()
         endings = [future.result(60) for future in [running.submit(spec) for spec in specs]]
-        took = time.monotonic() - began
         assert [ending.reason for ending in endings] == [EndReason.COMPLETED] * 3
         spans = sorted((ending.started_at, ending.ended_at) for ending in endings)
-        together = any(later[0] < earlier[1] for earlier, later in pairwise(spans))
-        assert together == (concurrency > 1)
-        return took
+        return any(later[0] < earlier[1] for earlier, later in pairwise(spans))
 
-    assert seconds(8) < 0.7 * seconds(1)
+    assert together(8)
+    assert not together(1)
 
 
 def test_the_runs_of_a_campaign_do_not_share_evidence(campaign: Start, make_scenario: MakeScenario) -> None:
@@ -99,15 +96,15 @@ def test_cancelling_leaves_complete_folders(
     campaign: Start, make_scenario: MakeScenario, finalise: Any
 ) -> None:
     running = campaign()
-    scenario = make_scenario("one", "two", judge=slow_judge(3000))
+    scenario = make_scenario("one", "two", judge=slow_judge(60_000))
     specs = [RunSpec(variant) for variant in scenario.variants]
     futures = [running.submit(spec) for spec in specs]
     wait_for(lambda: all(folder_of(running, spec).request.exists() for spec in specs))
     began = time.monotonic()
     running.close(cancel=True)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     for spec, future in zip(specs, futures, strict=True):
-        assert future.result(5).reason is EndReason.INTERRUPTED
+        assert future.result(60).reason is EndReason.INTERRUPTED
         folder = folder_of(running, spec)
         assert complete(folder)
         recorded = load_evidence(folder.root).ending
@@ -118,19 +115,19 @@ def test_cancelling_leaves_complete_folders(
 
 def test_runs_that_wait_for_a_slot_are_interrupted_too(campaign: Start, make_scenario: MakeScenario) -> None:
     running = campaign(concurrency=1)
-    scenario = make_scenario("one", "two", "three", judge=slow_judge(3000))
+    scenario = make_scenario("one", "two", "three", judge=slow_judge(60_000))
     futures = [running.submit(RunSpec(variant)) for variant in scenario.variants]
     first = RunSpec(scenario.variants[0])
     wait_for(lambda: folder_of(running, first).request.exists())
     running.close(cancel=True)
-    assert [future.result(5).reason for future in futures] == [EndReason.INTERRUPTED] * 3
+    assert [future.result(60).reason for future in futures] == [EndReason.INTERRUPTED] * 3
 
 
 def test_closing_waits_for_what_was_submitted(campaign: Start, make_scenario: MakeScenario) -> None:
     running = campaign()
     future = running.submit(RunSpec(make_scenario(judge=slow_judge(200)).variants[0]))
     running.close()
-    assert future.result(1).reason is EndReason.COMPLETED
+    assert future.result(60).reason is EndReason.COMPLETED
     running.close()
 
 
@@ -148,19 +145,19 @@ def test_closing_settles_every_claim(campaign: Start, make_scenario: MakeScenari
 
 def test_an_abort_ends_all_runs_at_once(campaign: Start, make_scenario: MakeScenario) -> None:
     running = campaign()
-    scenario = make_scenario("one", "two", judge=slow_judge(5000))
+    scenario = make_scenario("one", "two", judge=slow_judge(60_000))
     specs = [RunSpec(variant) for variant in scenario.variants]
     futures = [running.submit(spec) for spec in specs]
     wait_for(lambda: all(folder_of(running, spec).request.exists() for spec in specs))
     began = time.monotonic()
     running.abort("somebody pulled the plug")
-    endings = [future.result(10) for future in futures]
-    assert time.monotonic() - began < 5, "the judge alone takes that long"
+    endings = [future.result(60) for future in futures]
+    assert time.monotonic() - began < 30, "the judge alone takes that long"
     for spec, ending in zip(specs, endings, strict=True):
         assert ending.reason is EndReason.INFRASTRUCTURE
         assert "somebody pulled the plug" in ending.detail
         assert complete(folder_of(running, spec))
-    later = running.submit(RunSpec(scenario.variants[0], 2)).result(10)
+    later = running.submit(RunSpec(scenario.variants[0], 2)).result(60)
     assert later.reason is EndReason.INFRASTRUCTURE
     assert "somebody pulled the plug" in later.detail
     assert not later.published, "nothing may be published into a session that is over"
@@ -173,14 +170,14 @@ def test_a_pipeline_killed_in_the_middle_ends_its_runs(
     with lab.running_pipeline(broker, tmp_path / "doomed.log", "doomed.") as pipeline:
         running = campaign(lab.environment_of(broker, pipeline, "doomed."))
         pipeline.process.on_exit(lambda _: running.abort(pipeline.failure() or "the pipeline ended"))
-        spec = RunSpec(make_scenario(judge=slow_judge(300), essays=6).variants[0])
+        spec = RunSpec(make_scenario(judge=slow_judge(1000), essays=6).variants[0])
         future = running.submit(spec)
         callbacks = folder_of(running, spec).stream(Stream.COMPARISONS)
         wait_for(callbacks.exists)
         killed = time.monotonic()
         kill_serving(pipeline)
-        ending = future.result(20)
-        assert time.monotonic() - killed < 10
+        ending = future.result(60)
+        assert time.monotonic() - killed < 60
     assert ending.reason is EndReason.INFRASTRUCTURE
     assert "reference pipeline ended with status" in ending.detail
     evidence = load_evidence(folder_of(running, spec).root)
@@ -264,7 +261,7 @@ def test_a_broker_that_is_not_there_fails_the_start(tmp_path: Path, finalise: An
     )
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"

@@ -189,7 +189,7 @@ def test_only_one_at_a_time_provides_an_assignment(tmp_path: Path) -> None:
             await waiting
         await take("after")
 
-    asyncio.run(asyncio.wait_for(together(), 10))
+    asyncio.run(asyncio.wait_for(together(), 60))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 from pytest_eng5.evidence import AppendOnlyLog, CapturedRecord, RunFolder, Stream, encode_line, read_prompts
 from pytest_eng5.runner import prompts
 from pytest_eng5.runner.prompts import keep_prompts
+from pytest_eng5.telemetry import LOGGER
 
 URL = "http://content.invalid/v1/content"
 
@@ -105,3 +106,21 @@ def test_a_damaged_log_costs_the_prompts_only(folder: RunFolder) -> None:
     folder.events.mkdir()
     folder.stream(Stream.COMPARISONS).write_bytes(b"{\n")
     assert Content({}).keep(folder) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (Content({}, status=503), "0 of 1 were fetched: "),
+        (Content({storage(0): b"\xff"}), f"prompt {storage(0)} is no UTF-8"),
+    ],
+    ids=["unavailable", "no text"],
+)
+def test_what_is_not_kept_is_in_the_log_of_the_run(
+    folder: RunFolder, content: Content, problem: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    record(folder, {"prompt_storage_id": storage(0)})
+    assert content.keep(folder) == {}
+    [told] = [each for each in caplog.records if each.name == LOGGER]
+    assert (told.eng5["event"], told.levelname) == ("prompts_not_kept", "WARNING")
+    assert told.eng5["problem"].startswith(problem)

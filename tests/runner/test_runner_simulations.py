@@ -92,7 +92,7 @@ def run(make_variant: Callable[..., Variant], finalise: Any, tmp_path: Any) -> R
     """Run a variant to its idle deadline; returns its ending."""
 
     def perform(environment: Environment, **keys: Any) -> Any:
-        spec = RunSpec(make_variant(timeout={"idle": 0.5, "total": 5}, **keys))
+        spec = RunSpec(make_variant(timeout={"idle": 0.5, "total": 60}, **keys))
         settings = RunnerSettings(spec, environment, finalise)
         paths = spec.paths(tmp_path / "session")
         AnchorAlignHandler().execute(settings, read_inventory(spec.variant.inputs_dir), paths)

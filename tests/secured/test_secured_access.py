@@ -47,7 +47,7 @@ def denied(connection: BrokerConnection, **more: object) -> AccessDenied:
     since = time.monotonic()
     with pytest.raises(AccessDenied) as caught:
         check(connection, **more)
-    assert time.monotonic() - since < 5
+    assert time.monotonic() - since < 30
     assert caught.value.where == connection.bootstrap_servers
     return caught.value
 
@@ -88,7 +88,7 @@ def followed(secured, error: AccessDenied) -> Iterator[None]:
     admin = AdminClient(secured.librdkafka("admin"))
     rules = [rule for words in commands(error) for rule in bindings(words)]
     for made in admin.create_acls(rules).values():
-        made.result(10)
+        made.result(60)
     exact = [
         AclBindingFilter(
             rule.restype,
@@ -101,16 +101,16 @@ def followed(secured, error: AccessDenied) -> Iterator[None]:
         )
         for rule in rules
     ]
-    until(lambda: all(admin.describe_acls(each).result(10) for each in exact))
+    until(lambda: all(admin.describe_acls(each).result(60) for each in exact))
     yield
     for removed in admin.delete_acls(exact).values():
-        removed.result(10)
-    until(lambda: not any(admin.describe_acls(each).result(10) for each in exact))
+        removed.result(60)
+    until(lambda: not any(admin.describe_acls(each).result(60) for each in exact))
 
 
 def until(true: Callable[[], bool]) -> None:
     """Rules are valid once the broker lists them; nobody is told when."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -231,7 +231,7 @@ class TestTopics:
         since = time.monotonic()
         with pytest.raises(TopicsMissing) as caught:
             check(secured.connection("limited"), read=[*CAPTURED, "given.absent", "given.gone"])
-        assert time.monotonic() - since < 5
+        assert time.monotonic() - since < 30
         assert "2 topics are missing: given.absent, given.gone" in str(caught.value)
         assert "--eng5-create-topics" in str(caught.value)
         assert "given.absent" not in {part.topic for part in state(secured)[0]}

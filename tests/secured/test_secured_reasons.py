@@ -47,7 +47,7 @@ def external(address: str, settings: Path, **more: Any) -> ExternalBroker:
 
 
 def refused(
-    kind: type[BrokerUnreachable], address: str, settings: Path, seconds: float = 5.0
+    kind: type[BrokerUnreachable], address: str, settings: Path, seconds: float = 30.0
 ) -> tuple[str, str]:
     """What is wrong and how to fix it, as `start` says."""
     broker = external(address, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
 import re
@@ -49,18 +50,26 @@ class Scripted:
     at_once: int = 0
     delay: float = 0.0
     _open: int = 0
+    _wanted: int = 0
+    _met: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def meet(self, requests: int) -> None:
+        """Answer nobody before that many wait together; on a slow machine they come one by one."""
+        self._wanted, self._met = requests, asyncio.Event()
 
     def will(self, *answers: Answer) -> None:
         self.answers = list(answers)
 
     async def handle(self, request: Request) -> Response:
-        import asyncio
-
         self._open += 1
         self.at_once = max(self.at_once, self._open)
         try:
             body = await request.body()
             self.seen.append(Seen(request.method, request.url.path, body, dict(request.headers)))
+            if self._open >= self._wanted:
+                self._met.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._met.wait(), 20)
             if self.delay:
                 await asyncio.sleep(self.delay)
             answer = self.answers[min(len(self.seen), len(self.answers)) - 1]
@@ -99,19 +108,20 @@ def server(_server: tuple[Scripted, uvicorn.Server]) -> Scripted:
     """The server with nothing seen yet."""
     scripted = _server[0]
     scripted.answers, scripted.seen, scripted.at_once, scripted.delay = [], [], 0, 0.0
+    scripted.meet(0)
     return scripted
 
 
 @pytest_asyncio.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=0.5, trust_env=False, verify=False) as client:
+    """A patient client: a slow machine must not look like a timeout."""
+    async with httpx.AsyncClient(timeout=60, trust_env=False, verify=False) as client:
         yield client
 
 
 @pytest_asyncio.fixture
-async def patient() -> AsyncIterator[httpx.AsyncClient]:
-    """A client for tests of what happens side by side, where a slow machine must not look like a timeout."""
-    async with httpx.AsyncClient(timeout=20, trust_env=False, verify=False) as client:
+async def impatient() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(timeout=0.5, trust_env=False, verify=False) as client:
         yield client
 
 
@@ -231,7 +241,6 @@ class FakeCj:
         return format_datetime(now, usegmt=True) if self.rfc_dates else now.isoformat()
 
     async def handle(self, request: Request) -> Response:
-        import asyncio
         import json
 
         body = await request.body()

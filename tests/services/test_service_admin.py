@@ -107,7 +107,7 @@ async def test_what_was_meant_is_known_within_seconds(http: httpx.AsyncClient, c
     began = time.monotonic()
     with pytest.raises(NotFound):
         await AdminClient(http, cj.url, AdminAuth({"JWT_SECRET_KEY": cj.secret})).instructions(A)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.asyncio

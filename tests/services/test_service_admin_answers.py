@@ -44,7 +44,7 @@ GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body>nginx <b>stack
 @pytest.fixture
 def admin(http: httpx.AsyncClient, server: Any, quick: Retry) -> AdminClient:
     auth = AdminAuth({"JWT_SECRET_KEY": "k" * 32})
-    return AdminClient(http, server.url, auth, retry=quick, timeout_seconds=0.6)
+    return AdminClient(http, server.url, auth, retry=quick)
 
 
 def intended(code: str, status: int) -> Response:
@@ -122,7 +122,12 @@ async def test_500_once_and_then_the_answer(server: Any, admin: AdminClient, pau
     assert pauses.taken == [0.3]
 
 
-async def test_a_slow_read_is_repeated_and_a_slow_write_is_not(server: Any, admin: AdminClient) -> None:
+async def test_a_slow_read_is_repeated_and_a_slow_write_is_not(
+    http: httpx.AsyncClient, server: Any, quick: Retry
+) -> None:
+    auth = AdminAuth({"JWT_SECRET_KEY": "k" * 32})
+    admin = AdminClient(http, server.url, auth, retry=quick, timeout_seconds=0.6)
+
     async def slow(_: Request) -> Response:
         await asyncio.sleep(1.0)
         return JSONResponse(RECORD)

@@ -42,7 +42,7 @@ def registrar(http: httpx.AsyncClient, cj: Any, quick: Retry) -> Make:
         url = options.pop("url", cj.url)
         auth = AdminAuth({"JWT_SECRET_KEY": cj.secret} if environ is None else environ)
         admin = AdminClient(http, url, auth, retry=quick)
-        return AnchorRegistrar(http, url, admin, retry=quick, **{"timeout_seconds": 0.5, **options})
+        return AnchorRegistrar(http, url, admin, retry=quick, **{"timeout_seconds": 60, **options})
 
     return make
 
@@ -195,7 +195,7 @@ async def test_one_is_slow_one_fails_one_is_a_web_page(server: Any, registrar: M
             return JSONResponse({**body, "anchors": [{**anchor, **more}]})
         label = json.loads(await request.body())["anchor_label"]
         if label == "anchor_B":
-            await asyncio.sleep(0.8)
+            await asyncio.sleep(1.5)
         if label == "anchor_C+":
             return JSONResponse({"error": "Internal server error"}, 500)
         if label == "anchor_C-":
@@ -203,7 +203,7 @@ async def test_one_is_slow_one_fails_one_is_a_web_page(server: Any, registrar: M
         return JSONResponse(answered, 201)
 
     server.will(answer)
-    report = await registrar(url=server.url).register(A, ANCHORS[5:])
+    report = await registrar(url=server.url, timeout_seconds=1.0).register(A, ANCHORS[5:])
     found = {outcome.label: (outcome.status, type(outcome.error)) for outcome in report.outcomes}
     assert found["anchor_A"] == (AnchorStatus.CONFIRMED, type(None))
     assert found["anchor_B"] == (AnchorStatus.FAILED, ServiceTimeout)

@@ -196,9 +196,10 @@ async def test_what_went_up_before_a_failure_is_remembered(
 
 
 @pytest.mark.asyncio
-async def test_ten_at_a_time(patient: httpx.AsyncClient, server: Any, contents: Contents) -> None:
-    server.delay = 0.3
-    content = ContentClient(patient, f"{server.url}/v1/content")
+async def test_ten_at_a_time(http: httpx.AsyncClient, server: Any, contents: Contents) -> None:
+    server.meet(10)
+    server.delay = 0.05
+    content = ContentClient(http, f"{server.url}/v1/content")
     ids = await content.store_all([str(number) for number in range(30)])
     assert [contents.kept[each] for each in ids] == [str(number).encode() for number in range(30)]
     assert server.at_once == 10
@@ -390,4 +391,4 @@ async def test_a_waiting_writer_does_not_stop_the_loop(contents: Contents, clien
     done, _ = await asyncio.wait({task}, timeout=0.3)
     assert not done
     os.close(descriptor)
-    assert await asyncio.wait_for(task, 10)
+    assert await asyncio.wait_for(task, 60)

@@ -67,23 +67,23 @@ async def test_three_failures_are_told_with_the_answer(
     assert isinstance(error, InfrastructureError)
 
 
-async def test_a_timeout_is_tried_again(http: httpx.AsyncClient, server: Any, stored: Make) -> None:
+async def test_a_timeout_is_tried_again(impatient: httpx.AsyncClient, server: Any, stored: Make) -> None:
     async def slow(request: Request) -> Response:
         await asyncio.sleep(1.0)
         return stored()
 
     server.will(slow, stored())
-    assert await client_of(http, server).store("text")
+    assert await client_of(impatient, server).store("text")
     assert len(server.seen) == 2
 
 
-async def test_endless_silence_ends(http: httpx.AsyncClient, server: Any, stored: Make) -> None:
+async def test_endless_silence_ends(impatient: httpx.AsyncClient, server: Any, stored: Make) -> None:
     server.delay = 1.0
     server.will(stored())
     began = time.monotonic()
     with pytest.raises(ServiceError, match="does not answer") as caught:
-        await client_of(http, server).store("text")
-    assert 1.4 < time.monotonic() - began < 6
+        await client_of(impatient, server).store("text")
+    assert 1.4 < time.monotonic() - began < 30
     assert "Timeout" in caught.value.what
 
 
@@ -175,10 +175,10 @@ async def test_fetching_may_fail(http: httpx.AsyncClient, server: Any, failing: 
         await client_of(http, server).fetch("a" * 32)
 
 
-async def test_twenty_texts_go_up_side_by_side(patient: httpx.AsyncClient, server: Any, stored: Make) -> None:
-    server.delay = 0.3
+async def test_twenty_texts_go_up_side_by_side(http: httpx.AsyncClient, server: Any, stored: Make) -> None:
+    server.meet(6)
     server.will(stored())
-    content = client_of(patient, server)
+    content = client_of(http, server)
     await asyncio.gather(*(content.store(str(number)) for number in range(20)))
     assert server.at_once > 5
     assert sorted(seen.body for seen in server.seen) == sorted(str(n).encode() for n in range(20))

@@ -44,7 +44,7 @@ async def test_a_healthy_service(http: httpx.AsyncClient, cj: Any) -> None:
     assert (health.status, health.detail, health.error) == (200, "healthy: database", None)
     assert health.url == f"{cj.url}/healthz"
     assert health.seconds is not None
-    assert 0 < health.seconds < 2
+    assert 0 < health.seconds < 30
     assert health.clock is not None
     assert abs(health.clock.seconds) < 3, "both clocks are this machine's"
 
@@ -108,7 +108,7 @@ async def test_the_time_of_the_answer_is_the_services(http: httpx.AsyncClient, s
     server.will(slow)
     health = await check_health(http, server.url, **NAMES)
     assert health.seconds is not None
-    assert 0.29 < health.seconds < 2
+    assert 0.29 < health.seconds < 30
 
 
 @pytest.mark.asyncio

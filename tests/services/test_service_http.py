@@ -68,14 +68,14 @@ async def test_the_pauses_between_attempts(
 
 @pytest.mark.asyncio
 async def test_what_must_not_be_repeated_is_asked_once(
-    http: httpx.AsyncClient, server: Any, failing: Any, quick: Retry
+    http: httpx.AsyncClient, impatient: httpx.AsyncClient, server: Any, failing: Any, quick: Retry
 ) -> None:
     server.will(failing(503))
     answer = await exchange(http, "POST", server.url, retry=quick, repeatable=False, **NAMES)
     assert (answer.response.status_code, answer.attempts, len(server.seen)) == (503, 1, 1)
     server.delay = 0.8
     with pytest.raises(ServiceTimeout, match=r"1 attempt\n"):
-        await exchange(http, "POST", server.url, retry=quick, repeatable=False, **NAMES)
+        await exchange(impatient, "POST", server.url, retry=quick, repeatable=False, **NAMES)
     assert len(server.seen) == 2
 
 
@@ -118,7 +118,7 @@ async def test_a_body_that_drips_for_ever_ends(http: httpx.AsyncClient) -> None:
     async with listening(drip) as url:
         with pytest.raises(ServiceTimeout, match=r"no complete answer within 0\.4 s"):
             await send(http, "GET", url, retry=Retry(total=0.4), **NAMES)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.asyncio
@@ -127,7 +127,7 @@ async def test_the_bound_holds_during_a_pause(http: httpx.AsyncClient, server: A
     began = time.monotonic()
     with pytest.raises(ServiceTimeout):
         await send(http, "GET", server.url, retry=Retry(total=0.3, first_pause=60, longest_pause=60), **NAMES)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.asyncio

@@ -87,7 +87,7 @@ def test_a_page_of_megabytes_is_no_burden() -> None:
     began = time.process_time()
     for filling in (b"<", b"<title>", b"<title", b"a ", b"<a <a ", b"</title"):
         answer_text(answer(b"<html>" + filling * 500_000, "text/html"))
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 20
 
 
 def test_an_unknown_charset_is_no_crash() -> None:

