@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from pytest_eng5.processes import SupervisedProcess
 
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
 # Examples run beside a Kafka and other workers: how long one takes says nothing.
 settings.register_profile("project", deadline=None)
+# A mutant is killed by the first example that fails: no smaller one is looked for, and none comes by chance.
+settings.register_profile(
+    "mutation",
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),
+)
 settings.load_profile("project")
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests that send it would

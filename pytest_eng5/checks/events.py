@@ -137,5 +137,5 @@ def _differences(left: Any, right: Any, path: tuple[str, ...] = ()) -> Iterator[
                 yield json_pointer((*path, key))
             else:
                 yield from _differences(left[key], right[key], (*path, key))
-    elif left != right:
+    elif canonical(left) != canonical(right):
         yield json_pointer(path)

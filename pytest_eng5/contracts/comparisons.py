@@ -21,6 +21,10 @@ __all__ = [
 Winner = Literal["Essay A", "Essay B"]
 Provider = Literal["anthropic", "openai", "google", "openrouter", "mock"]
 
+_MOST_TOKENS = 10**12
+_MOST_USD = 1e9
+"""Beyond any call: numbers so large that sums of them overflow are no counts and no costs."""
+
 
 def wire_confidence(fraction: float) -> float:
     """Confidence 0 to 1 inside a provider adapter as the 1 to 5 of the wire (contract 2.3)."""
@@ -30,9 +34,9 @@ def wire_confidence(fraction: float) -> float:
 class TokenUsage(WireModel):
     """Tokens of one call."""
 
-    prompt_tokens: int = Field(default=0, ge=0)
-    completion_tokens: int = Field(default=0, ge=0)
-    total_tokens: int = Field(default=0, ge=0)
+    prompt_tokens: int = Field(default=0, ge=0, le=_MOST_TOKENS)
+    completion_tokens: int = Field(default=0, ge=0, le=_MOST_TOKENS)
+    total_tokens: int = Field(default=0, ge=0, le=2 * _MOST_TOKENS)
 
 
 class ErrorDetail(WireModel):
@@ -69,7 +73,7 @@ class LLMComparisonResultV1(WireModel):
     model: str
     response_time_ms: int = Field(ge=0)
     token_usage: TokenUsage = Field(default_factory=TokenUsage)
-    cost_estimate: float = Field(ge=0)
+    cost_estimate: float = Field(ge=0, le=_MOST_USD)
     requested_at: WireDatetime
     completed_at: WireDatetime
     trace_id: str | None = None

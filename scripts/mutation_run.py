@@ -1,0 +1,200 @@
+"""Run the tests of ``checks/`` and ``gates/`` against every mutant that mutmut makes of them.
+
+    python scripts/mutation_run.py [--workers 2] [--all] [PATTERN ...]
+
+mutmut makes the mutants (configuration in ``pyproject.toml``) and keeps their results, so that ``mutmut
+show`` and ``mutmut results`` work as ever. Its own loop starts pytest anew for each of some thousand mutants;
+here pytest collects once, learns which test reaches which function, and a forked copy of that process runs
+the tests of one mutant, quickest and most deadly first, until one of them fails. Results of functions that
+did not change since are kept; survivors are tried again, and everything with ``--all``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import gc
+import os
+import resource
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mutmut.__main__ as mutmut
+import pytest
+from mutmut.configuration import config
+from mutmut.mutation.trampoline import set_mutant_under_test
+from mutmut.state import state
+from mutmut.utils.format_utils import mangled_name_from_mutant_name
+
+ROOT = Path(__file__).resolve().parent.parent
+KILLED, SURVIVED, UNREACHED, TIMED_OUT = 1, 0, 33, 36
+"""Exit codes in mutmut's records."""
+OPTIONS = (
+    *("-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider"),
+    *("-p", "_hypothesis_pytestplugin", "-p", "syrupy", "--hypothesis-profile=mutation"),
+    *("-o", "tmp_path_retention_policy=failed"),
+)
+"""Nobody reads why a mutant was killed; only the plugins that the tests need."""
+
+
+@dataclass
+class Mutant:
+    """A mutant and the record of its file."""
+
+    name: str
+    record: Any
+
+    @property
+    def function(self) -> str:
+        """The function that it is of."""
+        name: str = mangled_name_from_mutant_name(self.name)
+        return name
+
+    def note(self, code: int, seconds: float = 0.0) -> None:
+        """Keep its result."""
+        self.record.exit_code_by_key[self.name] = code
+        self.record.durations_by_key[self.name] = seconds
+        self.record.save()
+
+
+@dataclass
+class Runner:
+    """A pytest plugin that runs the tests once for every mutant instead of once.
+
+    Attributes:
+        seconds: How long each test takes, by its place in the session.
+        reached: Places of the tests that reach a function.
+        deadly: How many mutants of a function a test has killed so far.
+    """
+
+    patterns: Sequence[str]
+    workers: int
+    everything: bool
+    seconds: dict[int, float] = field(default_factory=dict)
+    reached: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    deadly: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    running: dict[int, tuple[Mutant, int, float]] = field(default_factory=dict)
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Learn, then try every mutant."""
+        self._learn(session)
+        if session.testsfailed:
+            raise session.Failed("the tests fail without any mutant")
+        os.chdir(ROOT)  # where mutmut's records lie
+        mutants = list(self._mutants())
+        gc.collect()
+        gc.freeze()
+        for number, mutant in enumerate(mutants, start=1):
+            if number % 100 == 0:
+                session.config.get_terminal_writer().line(f" {number} of {len(mutants)}")
+            if not self.reached[mutant.function]:
+                mutant.note(UNREACHED)
+                continue
+            while len(self.running) >= self.workers:
+                self._reap()
+            self._fork(session, mutant)
+        while self.running:
+            self._reap()
+        return True
+
+    def _learn(self, session: pytest.Session) -> None:
+        set_mutant_under_test("stats")
+        for place, item in enumerate(session.items):
+            state()._stats.clear()
+            begun = time.perf_counter()
+            following = session.items[place + 1] if place + 1 < len(session.items) else None
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            self.seconds[place] = time.perf_counter() - begun
+            for function in state()._stats:
+                self.reached[function].append(place)
+        set_mutant_under_test("")
+
+    def _mutants(self) -> Iterator[Mutant]:
+        found, _ = mutmut.collect_source_file_mutation_data(mutant_names=())
+        for record, name, code in found:
+            wanted = not self.patterns or any(fnmatch.fnmatch(name, pattern) for pattern in self.patterns)
+            if wanted and (self.everything or code in (None, SURVIVED, UNREACHED)):
+                yield Mutant(name, record)
+
+    def _fork(self, session: pytest.Session, mutant: Mutant) -> None:
+        deadly, tests = self.deadly[mutant.function], self.reached[mutant.function]
+        order = sorted(tests, key=lambda place: (-deadly[place], self.seconds[place]))
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child:
+            os.close(writer)
+            self.running[child] = (mutant, reader, time.perf_counter())
+            return
+        limit = int(10 * sum(self.seconds[place] for place in tests)) + 20
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+        _silence(session)
+        os.chdir(ROOT / "mutants")
+        set_mutant_under_test(mutant.name)
+        killer = _killer(session, order)
+        if killer is not None:
+            os.write(writer, killer.to_bytes(4, "big"))
+        os._exit(SURVIVED if killer is None else KILLED)
+
+    def _reap(self) -> None:
+        child, status = os.wait()
+        mutant, reader, begun = self.running.pop(child)
+        told = os.read(reader, 4)
+        os.close(reader)
+        if told:
+            self.deadly[mutant.function][int.from_bytes(told, "big")] += 1
+        code = os.waitstatus_to_exitcode(status)
+        mutant.note(TIMED_OUT if code < 0 else code, time.perf_counter() - begun)
+
+
+def _silence(session: pytest.Session) -> None:
+    session.config.pluginmanager.unregister(name="terminalreporter")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+
+
+def _killer(session: pytest.Session, order: Sequence[int]) -> int | None:
+    """Place of the first test that fails."""
+    for place, after in zip(order, [*order[1:], None], strict=True):
+        following = None if after is None else session.items[after]
+        session.items[place].config.hook.pytest_runtest_protocol(
+            item=session.items[place], nextitem=following
+        )
+        if session.testsfailed:
+            return place
+    return None
+
+
+def prepare(workers: int) -> None:
+    """Copy the tree to ``mutants/`` with all mutants in it, and import from there."""
+    (ROOT / "mutants").mkdir(exist_ok=True)
+    set_mutant_under_test("mutant_generation")
+    mutmut.copy_src_dir()
+    mutmut.copy_also_copy_files()
+    mutmut.setup_source_paths()
+    mutmut.create_mutants(workers)
+
+
+def main() -> int:
+    """Try the mutants; 1 if the tests fail without any."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--workers", type=int, default=2, help="mutants at the same time")
+    parser.add_argument("--all", action="store_true", help="try those again that were killed before")
+    parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="names of mutants; default: all")
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    prepare(options.workers)
+    os.chdir(ROOT / "mutants")
+    runner = Runner(options.patterns, options.workers, options.all)
+    selection = [*config().pytest_add_cli_args, *config().pytest_add_cli_args_test_selection]
+    return int(pytest.main(["--rootdir=.", *OPTIONS, *selection], plugins=[runner]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
