@@ -6,7 +6,8 @@ mutmut makes the mutants (configuration in ``pyproject.toml``) and keeps their r
 show`` and ``mutmut results`` work as ever. Its own loop starts pytest anew for each of some thousand mutants;
 here pytest collects once, learns which test reaches which function, and a forked copy of that process runs
 the tests of one mutant, quickest and most deadly first, until one of them fails. Results of functions that
-did not change since are kept; survivors are tried again, and everything with ``--all``.
+did not change since are kept; survivors are tried again, and everything with ``--all``. The order is random,
+so that what was tried when it is stopped is a fair sample.
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import gc
+import hashlib
+import itertools
+import json
+import math
 import os
+import random
 import resource
 import sys
 import time
@@ -34,6 +40,7 @@ from mutmut.utils.format_utils import mangled_name_from_mutant_name
 ROOT = Path(__file__).resolve().parent.parent
 KILLED, SURVIVED, UNREACHED, TIMED_OUT = 1, 0, 33, 36
 """Exit codes in mutmut's records."""
+LEARNED = ROOT / "mutants" / "learned.json"
 OPTIONS = (
     *("-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider"),
     *("-p", "_hypothesis_pytestplugin", "-p", "syrupy", "--hypothesis-profile=mutation"),
@@ -55,6 +62,11 @@ class Mutant:
         name: str = mangled_name_from_mutant_name(self.name)
         return name
 
+    @property
+    def module(self) -> str:
+        """The module that it is in."""
+        return self.name.rpartition(".")[0]
+
     def note(self, code: int, seconds: float = 0.0) -> None:
         """Keep its result."""
         self.record.exit_code_by_key[self.name] = code
@@ -69,12 +81,13 @@ class Runner:
     Attributes:
         seconds: How long each test takes, by its place in the session.
         reached: Places of the tests that reach a function.
-        deadly: How many mutants of a function a test has killed so far.
+        deadly: How many mutants of a function, or of a module, a test has killed so far.
     """
 
     patterns: Sequence[str]
     workers: int
     everything: bool
+    budget: float
     seconds: dict[int, float] = field(default_factory=dict)
     reached: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     deadly: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
@@ -103,34 +116,44 @@ class Runner:
         return True
 
     def _learn(self, session: pytest.Session) -> None:
+        """Run each test without a mutant, unless that was done before and its module is the same."""
         set_mutant_under_test("stats")
+        known = json.loads(LEARNED.read_text()) if LEARNED.exists() else {}
+        wanted = [_identity(item) not in known for item in session.items]
+        following = [item for item, new in zip(session.items, wanted, strict=True) if new][1:]
         for place, item in enumerate(session.items):
-            state()._stats.clear()
-            begun = time.perf_counter()
-            following = session.items[place + 1] if place + 1 < len(session.items) else None
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            self.seconds[place] = time.perf_counter() - begun
-            for function in state()._stats:
+            if wanted[place]:
+                known[_identity(item)] = self._learned(item, following.pop(0) if following else None)
+            self.seconds[place], functions = known[_identity(item)]
+            for function in functions:
                 self.reached[function].append(place)
         set_mutant_under_test("")
+        if not session.testsfailed:
+            LEARNED.write_text(json.dumps(known))
+
+    def _learned(self, item: pytest.Item, following: pytest.Item | None) -> tuple[float, list[str]]:
+        state()._stats.clear()
+        begun = time.process_time()
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        return time.process_time() - begun, sorted(state()._stats)
 
     def _mutants(self) -> Iterator[Mutant]:
         found, _ = mutmut.collect_source_file_mutation_data(mutant_names=())
+        random.Random(0).shuffle(found)
         for record, name, code in found:
             wanted = not self.patterns or any(fnmatch.fnmatch(name, pattern) for pattern in self.patterns)
             if wanted and (self.everything or code in (None, SURVIVED, UNREACHED)):
                 yield Mutant(name, record)
 
     def _fork(self, session: pytest.Session, mutant: Mutant) -> None:
-        deadly, tests = self.deadly[mutant.function], self.reached[mutant.function]
-        order = sorted(tests, key=lambda place: (-deadly[place], self.seconds[place]))
+        order = self._order(mutant)
         reader, writer = os.pipe()
         child = os.fork()
         if child:
             os.close(writer)
             self.running[child] = (mutant, reader, time.perf_counter())
             return
-        limit = int(10 * sum(self.seconds[place] for place in tests)) + 20
+        limit = int(10 * sum(self.seconds[place] for place in order)) + 20
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
         _silence(session)
         os.chdir(ROOT / "mutants")
@@ -140,15 +163,29 @@ class Runner:
             os.write(writer, killer.to_bytes(4, "big"))
         os._exit(SURVIVED if killer is None else KILLED)
 
+    def _order(self, mutant: Mutant) -> list[int]:
+        """The tests for a mutant: those that killed its like first, then the quick ones, while time lasts."""
+        here, near = self.deadly[mutant.function], self.deadly[mutant.module]
+        tests = self.reached[mutant.function]
+        order = sorted(tests, key=lambda place: (-here[place], -near[place], self.seconds[place]))
+        spent = itertools.accumulate(self.seconds[place] for place in order)
+        return [place for place, total in zip(order, spent, strict=True) if total <= self.budget] or order[:1]
+
     def _reap(self) -> None:
         child, status = os.wait()
         mutant, reader, begun = self.running.pop(child)
         told = os.read(reader, 4)
         os.close(reader)
         if told:
-            self.deadly[mutant.function][int.from_bytes(told, "big")] += 1
+            for group in (mutant.function, mutant.module):
+                self.deadly[group][int.from_bytes(told, "big")] += 1
         code = os.waitstatus_to_exitcode(status)
         mutant.note(TIMED_OUT if code < 0 else code, time.perf_counter() - begun)
+
+
+def _identity(item: pytest.Item) -> str:
+    """A test, and what its module says."""
+    return f"{item.nodeid} {hashlib.sha256(item.path.read_bytes()).hexdigest()[:16]}"
 
 
 def _silence(session: pytest.Session) -> None:
@@ -184,6 +221,8 @@ def main() -> int:
     """Try the mutants; 1 if the tests fail without any."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--workers", type=int, default=2, help="mutants at the same time")
+    budget = "processor seconds of tests per mutant; what is left over then counts as survived"
+    parser.add_argument("--budget", type=float, default=math.inf, help=budget)
     parser.add_argument("--all", action="store_true", help="try those again that were killed before")
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="names of mutants; default: all")
     options = parser.parse_args()
@@ -191,7 +230,7 @@ def main() -> int:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     prepare(options.workers)
     os.chdir(ROOT / "mutants")
-    runner = Runner(options.patterns, options.workers, options.all)
+    runner = Runner(options.patterns, options.workers, options.all, options.budget)
     selection = [*config().pytest_add_cli_args, *config().pytest_add_cli_args_test_selection]
     return int(pytest.main(["--rootdir=.", *OPTIONS, *selection], plugins=[runner]))
 

@@ -33,6 +33,10 @@ def finding(code: str, message: str, *, hint: str, severity: Severity | None = N
 
 def essay_ids(callback: LLMComparisonResultV1) -> tuple[str, ...]:
     """The essays that a callback names, as far as it does."""
+    metadata = callback.request_metadata
+    first, second = metadata.get("essay_a_id"), metadata.get("essay_b_id")
+    if type(first) is str and type(second) is str and first and second:
+        return first, second
     named = (callback.metadata_text("essay_a_id"), callback.metadata_text("essay_b_id"))
     return tuple(essay for essay in named if essay is not None)
 

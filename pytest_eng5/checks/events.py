@@ -68,11 +68,11 @@ def _rejection(rejected: RejectedRecord) -> Finding:
 def check_version(evidence: RunEvidence) -> Iterator[Finding]:
     """EVENT-VERSION: the envelope says schema version 1; another version may mean other fields."""
     hint = "make the producer publish version 1, or teach the contract the new version"
-    for event in in_order(evidence.events):
-        version = event.envelope.schema_version
-        if version != SCHEMA_VERSION:
-            text = f"schema_version of {short_topic(event.record.topic)} is {version}, not {SCHEMA_VERSION}"
-            yield about(event, "EVENT-VERSION", text, hint=hint, field="/schema_version")
+    other = (event for event in evidence.events if event.envelope.schema_version != SCHEMA_VERSION)
+    for event in in_order(other):
+        topic, version = short_topic(event.record.topic), event.envelope.schema_version
+        text = f"schema_version of {topic} is {version}, not {SCHEMA_VERSION}"
+        yield about(event, "EVENT-VERSION", text, hint=hint, field="/schema_version")
 
 
 def check_repeats(evidence: RunEvidence) -> Iterator[Finding]:

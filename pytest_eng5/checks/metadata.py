@@ -53,8 +53,9 @@ def check_missing(callbacks: Callbacks) -> list[Finding]:
     seen: Iterator[Observation] = (
         (f"{key} absent", event, f"/data/request_metadata/{key}")
         for event in callbacks
+        for values in [_values(event)]
         for key in REQUIRED
-        if _values(event).get(key) is None
+        if values.get(key) is None
     )
     return tallied("META-MISSING", seen, callbacks, hint)
 
@@ -65,9 +66,8 @@ def check_malformed(evidence: RunEvidence, callbacks: Callbacks) -> list[Finding
     ``cj_batch_id`` is the CJ service's own number of the batch: one batch, one number.
     """
     hint = "compare the value with contract section 3.1; the producer or a hop before it altered the value"
-    jobs = Counter(
-        repr(_values(event)["cj_batch_id"]) for event in callbacks if "cj_batch_id" in _values(event)
-    )
+    named = [values["cj_batch_id"] for event in callbacks if "cj_batch_id" in (values := _values(event))]
+    jobs = Counter(map(repr, named))
     job = max(sorted(jobs), key=lambda name: jobs[name], default="")
     seen: list[Observation] = []
     for event in callbacks:
@@ -75,7 +75,7 @@ def check_malformed(evidence: RunEvidence, callbacks: Callbacks) -> list[Finding
         problems = [
             (key, problem)
             for key in REQUIRED
-            if values.get(key) is not None and (problem := _malformed(evidence, key, values[key]))
+            if (value := values.get(key)) is not None and (problem := _malformed(evidence, key, value))
         ]
         if "cj_batch_id" in values and repr(values["cj_batch_id"]) != job:
             problems.append(("cj_batch_id", f"is not {job} as in the other callbacks"))

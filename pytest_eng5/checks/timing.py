@@ -31,7 +31,7 @@ FUTURE_TOLERANCE_MS = 300_000.0
 
 
 def _dates(event: CapturedEvent) -> dict[str, datetime]:
-    """The dates that stand in an event, by pointer; defaults that nobody wrote are left out."""
+    """The dates that stand in an event, by pointer, all aware; defaults that nobody wrote are left out."""
     data, dates = event.payload, {}
     if isinstance(data, LLMComparisonResultV1):
         dates = {"/data/requested_at": data.requested_at, "/data/completed_at": data.completed_at}
@@ -52,11 +52,13 @@ def check_stale(evidence: RunEvidence) -> Iterator[Finding]:
     planned = milliseconds(evidence.plan.created_at)
     sent = evidence.ending.request_timestamp_ms if evidence.ending else None
     earliest = planned - PAYLOAD_TOLERANCE_MS if sent is None else sent - BROKER_TOLERANCE_MS
-    for event in in_order(evidence.events):
-        stale = _stale(event, earliest, planned if sent is None else sent, planned)
-        if stale is not None:
-            text, field = stale
-            yield about(event, "EVENT-STALE", text, hint=hint, field=field)
+    request = planned if sent is None else sent
+    stale = {
+        id(event): found for event in evidence.events if (found := _stale(event, earliest, request, planned))
+    }
+    for event in in_order(event for event in evidence.events if id(event) in stale):
+        text, field = stale[id(event)]
+        yield about(event, "EVENT-STALE", text, hint=hint, field=field)
 
 
 def _stale(
@@ -66,7 +68,7 @@ def _stale(
     if 0 <= stamp < earliest:
         return f"{topic} was published {_seconds(request - stamp)} before the request", None
     for field, date in _dates(event).items():
-        early = planned - milliseconds(date)
+        early = planned - date.timestamp() * 1000
         if early > PAYLOAD_TOLERANCE_MS:
             return f"{field} of {topic} lies {_seconds(early)} before the run was planned", field
     return None
@@ -91,20 +93,20 @@ def check_late(evidence: RunEvidence) -> Iterator[Finding]:
 def check_clock(evidence: RunEvidence) -> Iterator[Finding]:
     """EVENT-CLOCK: a comparison ends after it began, and no date lies in the future of its record."""
     hint = "compare the clock of the producing service with the broker's"
-    for event in in_order(evidence.events):
-        problem = _backwards(event) or _future(event)
-        if problem is not None:
-            text, field = problem
-            yield about(event, "EVENT-CLOCK", text, hint=hint, field=field)
+    wrong = {id(event): found for event in evidence.events if (found := _backwards(event) or _future(event))}
+    for event in in_order(event for event in evidence.events if id(event) in wrong):
+        text, field = wrong[id(event)]
+        yield about(event, "EVENT-CLOCK", text, hint=hint, field=field)
 
 
 def _backwards(event: CapturedEvent) -> tuple[str, str] | None:
     if not isinstance(event.payload, LLMComparisonResultV1):
         return None
-    begun, ended = milliseconds(event.payload.requested_at), milliseconds(event.payload.completed_at)
+    begun, ended = event.payload.requested_at, event.payload.completed_at
     if ended >= begun:
         return None
-    return f"completed_at lies {_seconds(begun - ended)} before requested_at", "/data/completed_at"
+    gap = (begun - ended).total_seconds() * 1000
+    return f"completed_at lies {_seconds(gap)} before requested_at", "/data/completed_at"
 
 
 def _future(event: CapturedEvent) -> tuple[str, str] | None:
@@ -112,7 +114,7 @@ def _future(event: CapturedEvent) -> tuple[str, str] | None:
     if stamp < 0:
         return None
     for field, date in _dates(event).items():
-        ahead = milliseconds(date) - stamp
+        ahead = date.timestamp() * 1000 - stamp
         if ahead > FUTURE_TOLERANCE_MS:
             return f"{field} lies {_seconds(ahead)} after the record's timestamp", field
     return None
