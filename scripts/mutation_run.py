@@ -25,21 +25,24 @@ import resource
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import mutmut.__main__ as mutmut
 import pytest
 from mutmut.configuration import config
 from mutmut.mutation.trampoline import set_mutant_under_test
-from mutmut.state import state
 from mutmut.utils.format_utils import mangled_name_from_mutant_name
 
 ROOT = Path(__file__).resolve().parent.parent
 KILLED, SURVIVED, UNREACHED, TIMED_OUT = 1, 0, 33, 36
 """Exit codes in mutmut's records."""
+Lines = dict[str, list[int]]
+"""Lines that were run, by function."""
+TraceFunction = Callable[[FrameType, str, object], Any]
 LEARNED = ROOT / "mutants" / "learned.json"
 OPTIONS = (
     *("-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider"),
@@ -80,7 +83,8 @@ class Runner:
 
     Attributes:
         seconds: How long each test takes, by its place in the session.
-        reached: Places of the tests that reach a function.
+        reached: Places of the tests that reach a function, with the lines of it that each runs.
+        covering: Tests that together run every line of a function.
         deadly: How many mutants of a function, or of a module, a test has killed so far.
     """
 
@@ -89,7 +93,8 @@ class Runner:
     everything: bool
     budget: float
     seconds: dict[int, float] = field(default_factory=dict)
-    reached: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    reached: defaultdict[str, dict[int, frozenset[int]]] = field(default_factory=lambda: defaultdict(dict))
+    covering: dict[str, list[int]] = field(default_factory=dict)
     deadly: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     running: dict[int, tuple[Mutant, int, float]] = field(default_factory=dict)
 
@@ -117,25 +122,40 @@ class Runner:
 
     def _learn(self, session: pytest.Session) -> None:
         """Run each test without a mutant, unless that was done before and its module is the same."""
-        set_mutant_under_test("stats")
+        set_mutant_under_test("none")
         known = json.loads(LEARNED.read_text()) if LEARNED.exists() else {}
         wanted = [_identity(item) not in known for item in session.items]
         following = [item for item, new in zip(session.items, wanted, strict=True) if new][1:]
         for place, item in enumerate(session.items):
             if wanted[place]:
                 known[_identity(item)] = self._learned(item, following.pop(0) if following else None)
-            self.seconds[place], functions = known[_identity(item)]
-            for function in functions:
-                self.reached[function].append(place)
+            self.seconds[place], lines = known[_identity(item)]
+            for function, seen in lines.items():
+                self.reached[function][place] = frozenset(seen)
         set_mutant_under_test("")
         if not session.testsfailed:
             LEARNED.write_text(json.dumps(known))
 
-    def _learned(self, item: pytest.Item, following: pytest.Item | None) -> tuple[float, list[str]]:
-        state()._stats.clear()
+    def _learned(self, item: pytest.Item, following: pytest.Item | None) -> tuple[float, Lines]:
+        lines: defaultdict[str, set[int]] = defaultdict(set)
+
+        def each_call(frame: FrameType, event: str, _: object) -> TraceFunction | None:
+            name = frame.f_code.co_name
+            if not name.endswith("__mutmut_orig"):
+                return None
+            seen = lines[f"{frame.f_globals['__name__']}.{mangled_name_from_mutant_name(name)}"]
+
+            def each_line(frame: FrameType, event: str, _: object) -> TraceFunction:
+                seen.add(frame.f_lineno)
+                return each_line
+
+            return each_line
+
         begun = time.process_time()
+        sys.settrace(each_call)
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-        return time.process_time() - begun, sorted(state()._stats)
+        sys.settrace(None)
+        return time.process_time() - begun, {function: sorted(seen) for function, seen in lines.items()}
 
     def _mutants(self) -> Iterator[Mutant]:
         found, _ = mutmut.collect_source_file_mutation_data(mutant_names=())
@@ -164,10 +184,19 @@ class Runner:
         os._exit(SURVIVED if killer is None else KILLED)
 
     def _order(self, mutant: Mutant) -> list[int]:
-        """The tests for a mutant: those that killed its like first, then the quick ones, while time lasts."""
+        """The tests for a mutant, while time lasts.
+
+        First those that killed its like, then some that reach every line of the function that any test
+        reaches, then the quick ones.
+        """
         here, near = self.deadly[mutant.function], self.deadly[mutant.module]
-        tests = self.reached[mutant.function]
-        order = sorted(tests, key=lambda place: (-here[place], -near[place], self.seconds[place]))
+        if mutant.function not in self.covering:
+            self.covering[mutant.function] = _covering(self.reached[mutant.function], self.seconds)
+        first = {place: rank for rank, place in enumerate(self.covering[mutant.function])}
+        order = sorted(
+            self.reached[mutant.function],
+            key=lambda place: (-here[place], first.get(place, math.inf), -near[place], self.seconds[place]),
+        )
         spent = itertools.accumulate(self.seconds[place] for place in order)
         return [place for place, total in zip(order, spent, strict=True) if total <= self.budget] or order[:1]
 
@@ -181,6 +210,16 @@ class Runner:
                 self.deadly[group][int.from_bytes(told, "big")] += 1
         code = os.waitstatus_to_exitcode(status)
         mutant.note(TIMED_OUT if code < 0 else code, time.perf_counter() - begun)
+
+
+def _covering(reached: Mapping[int, frozenset[int]], seconds: Mapping[int, float]) -> list[int]:
+    """Quick tests that together reach every line of a function that is reached at all, most lines first."""
+    left, chosen = set().union(*reached.values()), []
+    while left:
+        best = max(reached, key=lambda place: (len(reached[place] & left), -seconds[place]))
+        chosen.append(best)
+        left -= reached[best]
+    return chosen
 
 
 def _identity(item: pytest.Item) -> str:

@@ -105,14 +105,17 @@ class LLMComparisonResultV1(WireModel):
     @property
     def winner_id(self) -> str | None:
         """Essay id of the winner; ``None`` on errors and when the metadata lacks the id."""
-        return self._side("Essay A", "essay_a_id", "essay_b_id")
+        return self.outcome[0]
 
     @property
     def loser_id(self) -> str | None:
         """Essay id of the loser; ``None`` on errors and when the metadata lacks the id."""
-        return self._side("Essay A", "essay_b_id", "essay_a_id")
+        return self.outcome[1]
 
-    def _side(self, winner: str, if_a: str, if_b: str) -> str | None:
+    @property
+    def outcome(self) -> tuple[str | None, str | None]:
+        """Essay ids of winner and loser."""
         if self.winner is None:
-            return None
-        return self.metadata_text(if_a if self.winner == winner else if_b)
+            return None, None
+        a, b = self.metadata_text("essay_a_id"), self.metadata_text("essay_b_id")
+        return (a, b) if self.winner == "Essay A" else (b, a)

@@ -197,14 +197,12 @@ class RunEvidence:
     @cached_property
     def succeeded(self) -> tuple[CapturedEvent, ...]:
         """Distinct comparisons in which the judge named a winner between two different essays of the plan."""
-        return tuple(
-            event
-            for event in self.distinct_comparisons
-            if (data := event.comparison).is_success
-            and data.winner_id in self.essays
-            and data.loser_id in self.essays
-            and data.winner_id != data.loser_id
-        )
+        essays, found = self.essays, []
+        for event in self.distinct_comparisons:
+            won, lost = event.comparison.outcome
+            if won in essays and lost in essays and won != lost:
+                found.append(event)
+        return tuple(found)
 
 
 def read_stream(
