@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_eng5.checks.drafting import about, finding
 from pytest_eng5.checks.salvage import salvaged_ids
-from pytest_eng5.checks.timing import check_clock, check_late, check_stale
+from pytest_eng5.checks.timing import check_clock, check_late, check_stale, spans_of
 from pytest_eng5.checks.views import canonical, content, in_order
 from pytest_eng5.checks.wording import brief, listed, plural, short_position, short_topic
 from pytest_eng5.contracts import json_pointer
@@ -24,13 +24,14 @@ _UNATTRIBUTED = "; no id ties it to a run, but only runs of this session use the
 
 def check_events(evidence: RunEvidence) -> list[Finding]:
     """All findings about records as such."""
+    spans = spans_of(evidence)
     return [
         *check_rejected(evidence),
         *check_version(evidence),
         *check_repeats(evidence),
-        *check_stale(evidence),
+        *check_stale(evidence, spans),
         *check_late(evidence),
-        *check_clock(evidence),
+        *check_clock(evidence, spans),
     ]
 
 

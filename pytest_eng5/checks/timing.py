@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from pytest_eng5.checks.drafting import about
@@ -18,6 +19,7 @@ __all__ = [
     "check_clock",
     "check_late",
     "check_stale",
+    "spans_of",
 ]
 
 BROKER_TOLERANCE_MS = 1_000.0
@@ -28,6 +30,9 @@ PAYLOAD_TOLERANCE_MS = 60_000.0
 
 FUTURE_TOLERANCE_MS = 300_000.0
 """How far a date inside an event may lie after its record's timestamp."""
+
+Span = tuple[float, float]
+"""Two moments in milliseconds since the epoch."""
 
 
 def _dates(event: CapturedEvent) -> dict[str, datetime]:
@@ -42,7 +47,17 @@ def _dates(event: CapturedEvent) -> dict[str, datetime]:
     return dates
 
 
-def check_stale(evidence: RunEvidence) -> Iterator[Finding]:
+def spans_of(evidence: RunEvidence) -> list[Span]:
+    """First and last of the dates in each event, in milliseconds."""
+    return [_span(event) for event in evidence.events]
+
+
+def _span(event: CapturedEvent) -> Span:
+    stamps = [date.timestamp() * 1000 for date in _dates(event).values()]
+    return (min(stamps), max(stamps)) if stamps else (math.inf, -math.inf)
+
+
+def check_stale(evidence: RunEvidence, spans: Sequence[Span]) -> Iterator[Finding]:
     """EVENT-STALE: no record is older than the request, no date in it older than the plan.
 
     Records may be one second early (clocks of producers differ), dates one minute. Where the request's
@@ -52,13 +67,17 @@ def check_stale(evidence: RunEvidence) -> Iterator[Finding]:
     planned = milliseconds(evidence.plan.created_at)
     sent = evidence.ending.request_timestamp_ms if evidence.ending else None
     earliest = planned - PAYLOAD_TOLERANCE_MS if sent is None else sent - BROKER_TOLERANCE_MS
-    request = planned if sent is None else sent
-    stale = {
-        id(event): found for event in evidence.events if (found := _stale(event, earliest, request, planned))
-    }
-    for event in in_order(event for event in evidence.events if id(event) in stale):
-        text, field = stale[id(event)]
-        yield about(event, "EVENT-STALE", text, hint=hint, field=field)
+    oldest = planned - PAYLOAD_TOLERANCE_MS
+    suspects = (
+        event
+        for event, (first, _) in zip(evidence.events, spans, strict=True)
+        if first < oldest or event.record.timestamp_ms < earliest
+    )
+    for event in in_order(suspects):
+        stale = _stale(event, earliest, planned if sent is None else sent, planned)
+        if stale is not None:
+            text, field = stale
+            yield about(event, "EVENT-STALE", text, hint=hint, field=field)
 
 
 def _stale(
@@ -90,13 +109,19 @@ def check_late(evidence: RunEvidence) -> Iterator[Finding]:
             yield about(event, "EVENT-LATE", text, hint=hint)
 
 
-def check_clock(evidence: RunEvidence) -> Iterator[Finding]:
+def check_clock(evidence: RunEvidence, spans: Sequence[Span]) -> Iterator[Finding]:
     """EVENT-CLOCK: a comparison ends after it began, and no date lies in the future of its record."""
     hint = "compare the clock of the producing service with the broker's"
-    wrong = {id(event): found for event in evidence.events if (found := _backwards(event) or _future(event))}
-    for event in in_order(event for event in evidence.events if id(event) in wrong):
-        text, field = wrong[id(event)]
-        yield about(event, "EVENT-CLOCK", text, hint=hint, field=field)
+    suspects = (
+        event
+        for event, (_, last) in zip(evidence.events, spans, strict=True)
+        if last - event.record.timestamp_ms > FUTURE_TOLERANCE_MS or _backwards(event)
+    )
+    for event in in_order(suspects):
+        problem = _backwards(event) or _future(event)
+        if problem is not None:
+            text, field = problem
+            yield about(event, "EVENT-CLOCK", text, hint=hint, field=field)
 
 
 def _backwards(event: CapturedEvent) -> tuple[str, str] | None:
