@@ -6,8 +6,8 @@ mutmut makes the mutants (configuration in ``pyproject.toml``) and keeps their r
 show`` and ``mutmut results`` work as ever. Its own loop starts pytest anew for each of some thousand mutants;
 here pytest collects once, learns which test reaches which function, and a forked copy of that process runs
 the tests of one mutant, quickest and most deadly first, until one of them fails. Results of functions that
-did not change since are kept; survivors are tried again, and everything with ``--all``. The order is random,
-so that what was tried when it is stopped is a fair sample.
+did not change since are kept; survivors are tried again, and everything with ``--all``. Survivors come
+first; the order is random, so that what was tried when it is stopped is a fair sample.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ class Mutant:
         return name
 
     @property
-    def module(self) -> str:
-        """The module that it is in."""
-        return self.name.rpartition(".")[0]
+    def groups(self) -> tuple[str, str, str]:
+        """What a test that kills it is likely to kill as well: its function, its module, the rest."""
+        return self.function, self.name.rpartition(".")[0], "all"
 
     def note(self, code: int, seconds: float = 0.0) -> None:
         """Keep its result."""
@@ -84,8 +84,7 @@ class Runner:
     Attributes:
         seconds: How long each test takes, by its place in the session.
         reached: Places of the tests that reach a function, with the lines of it that each runs.
-        covering: Tests that together run every line of a function.
-        deadly: How many mutants of a function, or of a module, a test has killed so far.
+        deadly: How many mutants of a function, of a module and of all a test has killed so far.
     """
 
     patterns: Sequence[str]
@@ -94,7 +93,6 @@ class Runner:
     budget: float
     seconds: dict[int, float] = field(default_factory=dict)
     reached: defaultdict[str, dict[int, frozenset[int]]] = field(default_factory=lambda: defaultdict(dict))
-    covering: dict[str, list[int]] = field(default_factory=dict)
     deadly: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     running: dict[int, tuple[Mutant, int, float]] = field(default_factory=dict)
 
@@ -160,6 +158,7 @@ class Runner:
     def _mutants(self) -> Iterator[Mutant]:
         found, _ = mutmut.collect_source_file_mutation_data(mutant_names=())
         random.Random(0).shuffle(found)
+        found.sort(key=lambda row: row[2] is None)
         for record, name, code in found:
             wanted = not self.patterns or any(fnmatch.fnmatch(name, pattern) for pattern in self.patterns)
             if wanted and (self.everything or code in (None, SURVIVED, UNREACHED)):
@@ -186,15 +185,14 @@ class Runner:
     def _order(self, mutant: Mutant) -> list[int]:
         """The tests for a mutant, while time lasts.
 
-        First those that killed its like, then some that reach every line of the function that any test
-        reaches, then the quick ones.
+        First those that killed its like, then some that together reach every line of the function, then
+        those that are deadly for its module, then the quick ones.
         """
-        here, near = self.deadly[mutant.function], self.deadly[mutant.module]
-        if mutant.function not in self.covering:
-            self.covering[mutant.function] = _covering(self.reached[mutant.function], self.seconds)
-        first = {place: rank for rank, place in enumerate(self.covering[mutant.function])}
+        here, near, everywhere = (self.deadly[group] for group in mutant.groups)
+        reached = self.reached[mutant.function]
+        first = {place: rank for rank, place in enumerate(_covering(reached, everywhere, self.seconds))}
         order = sorted(
-            self.reached[mutant.function],
+            reached,
             key=lambda place: (-here[place], first.get(place, math.inf), -near[place], self.seconds[place]),
         )
         spent = itertools.accumulate(self.seconds[place] for place in order)
@@ -206,19 +204,29 @@ class Runner:
         told = os.read(reader, 4)
         os.close(reader)
         if told:
-            for group in (mutant.function, mutant.module):
+            for group in mutant.groups:
                 self.deadly[group][int.from_bytes(told, "big")] += 1
         code = os.waitstatus_to_exitcode(status)
         mutant.note(TIMED_OUT if code < 0 else code, time.perf_counter() - begun)
 
 
-def _covering(reached: Mapping[int, frozenset[int]], seconds: Mapping[int, float]) -> list[int]:
-    """Quick tests that together reach every line of a function that is reached at all, most lines first."""
-    left, chosen = set().union(*reached.values()), []
-    while left:
-        best = max(reached, key=lambda place: (len(reached[place] & left), -seconds[place]))
-        chosen.append(best)
-        left -= reached[best]
+def _covering(
+    reached: Mapping[int, frozenset[int]], deadly: Counter[int], seconds: Mapping[int, float]
+) -> list[int]:
+    """Tests that together reach every line of a function that is reached at all, most lines first, thrice.
+
+    Of those that reach as many lines the most deadly comes first.
+    """
+    chosen: list[int] = []
+    for _ in range(3):
+        left = set().union(*reached.values())
+        while left:
+            rest = [place for place in reached if place not in chosen]
+            best = max(rest, key=lambda at: (len(reached[at] & left), deadly[at], -seconds[at]), default=None)
+            if best is None or not reached[best] & left:
+                break
+            chosen.append(best)
+            left -= reached[best]
     return chosen
 
 
