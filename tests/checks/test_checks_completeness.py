@@ -291,3 +291,10 @@ def test_four_fifths_of_the_comparisons_are_enough_to_stop(
         make.fail(message)
     evidence = run.load()
     assert (stopped_stable(evidence, evidence.distinct_comparisons) is not None) == legal
+
+
+def test_a_long_reason_is_quoted_up_to_400_characters(run: Any) -> None:
+    run.ending.update(reason="total_deadline", detail="x" * 400)
+    assert completeness(run)[0].message.endswith(" " + "x" * 400)
+    run.ending.update(detail="x" * 401)
+    assert completeness(run)[0].message.endswith(" " + "x" * 398 + "..")
