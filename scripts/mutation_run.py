@@ -43,7 +43,7 @@ KILLED, SURVIVED, UNREACHED, TIMED_OUT = 1, 0, 33, 36
 Lines = dict[str, list[int]]
 """Lines that were run, by function."""
 TraceFunction = Callable[[FrameType, str, object], Any]
-LEARNED = ROOT / "mutants" / "learned.json"
+LEARNED, DEADLY = ROOT / "mutants" / "learned.json", ROOT / "mutants" / "deadly.json"
 OPTIONS = (
     *("-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider"),
     *("-p", "_hypothesis_pytestplugin", "-p", "syrupy", "--hypothesis-profile=mutation"),
@@ -101,12 +101,14 @@ class Runner:
         self._learn(session)
         if session.testsfailed:
             raise session.Failed("the tests fail without any mutant")
+        self._recall(session)
         os.chdir(ROOT)  # where mutmut's records lie
         mutants = list(self._mutants())
         gc.collect()
         gc.freeze()
         for number, mutant in enumerate(mutants, start=1):
             if number % 100 == 0:
+                self._remember(session)
                 session.config.get_terminal_writer().line(f" {number} of {len(mutants)}")
             if not self.reached[mutant.function]:
                 mutant.note(UNREACHED)
@@ -116,7 +118,23 @@ class Runner:
             self._fork(session, mutant)
         while self.running:
             self._reap()
+        self._remember(session)
         return True
+
+    def _recall(self, session: pytest.Session) -> None:
+        """Which tests were deadly for which mutants in earlier runs."""
+        place = {item.nodeid: number for number, item in enumerate(session.items)}
+        before = json.loads(DEADLY.read_text()) if DEADLY.exists() else {}
+        for group, counts in before.items():
+            known = {place[test]: count for test, count in counts.items() if test in place}
+            self.deadly[group].update(known)
+
+    def _remember(self, session: pytest.Session) -> None:
+        named = {
+            group: {session.items[place].nodeid: count for place, count in counts.items()}
+            for group, counts in self.deadly.items()
+        }
+        DEADLY.write_text(json.dumps(named))
 
     def _learn(self, session: pytest.Session) -> None:
         """Run each test without a mutant, unless that was done before and its module is the same."""
