@@ -35,6 +35,7 @@ import mutmut.__main__ as mutmut
 import pytest
 from mutmut.configuration import config
 from mutmut.mutation.trampoline import set_mutant_under_test
+from mutmut.utils import file_utils
 from mutmut.utils.format_utils import mangled_name_from_mutant_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -276,9 +277,9 @@ def prepare(workers: int) -> None:
     """Copy the tree to ``mutants/`` with all mutants in it, and import from there."""
     (ROOT / "mutants").mkdir(exist_ok=True)
     set_mutant_under_test("mutant_generation")
-    mutmut.copy_src_dir()
-    mutmut.copy_also_copy_files()
-    mutmut.setup_source_paths()
+    file_utils.copy_src_dir()
+    file_utils.copy_also_copy_files()
+    file_utils.setup_source_paths()
     mutmut.create_mutants(workers)
 
 
