@@ -34,7 +34,7 @@ lint: $(VENV)/.installed-test  ## Style and types.
 schemas: $(VENV)/.installed-test  ## Generate schemas/ from the models.
 	$(BIN)/python scripts/generate_schemas.py
 
-mutation: $(VENV)/.installed-mutation  ## Mutants of checks/ and gates/ (MUTANTS='*.timing.*' for some); takes half an hour.
+mutation: $(VENV)/.installed-mutation  ## Mutants of checks/ and gates/ (MUTANTS='*.timing.*' for some); takes an hour or more.
 	$(BIN)/python scripts/mutation_run.py $(MUTANTS)
 	$(BIN)/python scripts/mutation_report.py --fail-under 90
 
