@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from pytest_eng5.processes import SupervisedProcess
 
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 # one before tried; `--hypothesis-profile explore` looks for what nobody has tried yet.
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None)
+# A mutant is killed by the first example that fails: no smaller one is looked for, and none comes by chance.
+settings.register_profile(
+    "mutation",
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),
+)
 settings.load_profile("project")
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests that send it would

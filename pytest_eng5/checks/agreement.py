@@ -110,8 +110,7 @@ def _facts(callback: LLMComparisonResultV1) -> tuple[str | None, ...]:
         "succeeded" if callback.is_success else "failed",
         callback.metadata_text("essay_a_id"),
         callback.metadata_text("essay_b_id"),
-        callback.winner_id,
-        callback.loser_id,
+        *callback.outcome,
         callback.provider,
         callback.model,
     )

@@ -26,11 +26,18 @@ _HINT = "results are of no use until it is known who judged: compare with the pr
 def check_attribution(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> Iterator[Finding]:
     """META-ATTRIBUTION: the judge asked for, the same in all callbacks, and in the rich result."""
     provider, model = judge_asked_for(evidence)
-    successes = [event for event in callbacks if event.comparison.is_success]
-    counts = Counter(_judge(event) for event in successes)
+    counts = Counter(_judge(event) for event in callbacks if event.comparison.is_success)
     usual = max(sorted(counts), key=lambda judge: counts[judge], default=None)
+    problems: dict[tuple[object, ...], tuple[str, str] | None] = {}
     for event in callbacks:
-        problem = _against_request(event, provider, model) or _against_others(event, usual)
+        kind = (
+            *_judge(event),
+            event.comparison.is_success,
+            event.comparison.metadata_text("resolved_provider"),
+        )
+        if kind not in problems:
+            problems[kind] = _against_request(event, provider, model) or _against_others(event, usual)
+        problem = problems[kind]
         if problem is not None:
             text, field = problem
             yield about(event, "META-ATTRIBUTION", text, hint=_HINT, field=field)
@@ -46,7 +53,8 @@ def judge_asked_for(evidence: RunEvidence) -> tuple[str | None, str | None]:
 
 
 def _judge(event: CapturedEvent) -> Judge:
-    return event.comparison.provider, event.comparison.model
+    callback = event.comparison
+    return callback.provider, callback.model
 
 
 def same_model(asked: str, answered: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from uuid import UUID
 
 from pytest_eng5.checks.drafting import about
 from pytest_eng5.checks.views import in_order
@@ -52,18 +53,20 @@ def _callback_envelopes(callbacks: Sequence[CapturedEvent]) -> Iterator[Finding]
         "the provider service puts the comparison's id in both places; the CJ service matches on the data's"
     )
     for event in callbacks:
-        actual, expected = _of_envelope(event), str(event.comparison.correlation_id)
-        if actual != expected:
-            text = f"correlation id of the envelope is {actual or 'absent'}, of the comparison {expected}"
-            yield about(event, "META-CORRELATION", text, hint=hint, field="/correlation_id")
+        envelope, data = event.envelope, event.comparison
+        if envelope.correlation_id == data.correlation_id and "correlation_id" in envelope.model_fields_set:
+            continue
+        actual = _of_envelope(event) or "absent"
+        text = f"correlation id of the envelope is {actual}, of the comparison {data.correlation_id}"
+        yield about(event, "META-CORRELATION", text, hint=hint, field="/correlation_id")
 
 
 def _shared(callbacks: Sequence[CapturedEvent]) -> Iterator[Finding]:
     """No two requests share a comparison's correlation id: the CJ service matches the pair on it."""
-    owners: dict[str, CapturedEvent] = {}
+    owners: dict[UUID, CapturedEvent] = {}
     hint = "the CJ service keeps only one of the two answers; find out which request lost its own id"
     for event in callbacks:
-        owner = owners.setdefault(str(event.comparison.correlation_id), event)
+        owner = owners.setdefault(event.comparison.correlation_id, event)
         if owner is not event:
             text = f"comparison has the correlation id of request {short_id(owner.comparison.request_id)}"
             yield about(event, "META-CORRELATION", text, hint=hint, field="/data/correlation_id")

@@ -15,7 +15,7 @@ from pytest_eng5.checks.drafting import about, finding
 from pytest_eng5.checks.views import deliveries, distinct
 from pytest_eng5.checks.wording import plural
 from pytest_eng5.contracts import FLAT_RATES, LLMComparisonResultV1, flat_cost, list_price
-from pytest_eng5.evidence import CapturedEvent, Finding, RunEvidence, Severity, open_document
+from pytest_eng5.evidence import CapturedEvent, Finding, RunEvidence, Severity
 
 __all__ = ["check_costs", "list_cost"]
 
@@ -61,7 +61,9 @@ def _misreported(callback: LLMComparisonResultV1, asked: str | None) -> tuple[st
         hint = "no cost can be derived from these tokens: compare them with the provider's answer"
         text = f"total_tokens is {tokens.total_tokens}, prompt and completion are {counted} together"
         return text, "/data/token_usage/total_tokens", hint
-    providers = {callback.provider, callback.metadata_text("resolved_provider"), asked}
+    if abs(callback.cost_estimate - flat_cost(callback.provider, counted)) <= _TOLERANCE:
+        return None
+    providers = {callback.metadata_text("resolved_provider"), asked}
     rates = [flat_cost(provider, counted) for provider in providers if provider in FLAT_RATES]
     if any(abs(callback.cost_estimate - cost) <= _TOLERANCE for cost in rates):
         return None
@@ -82,14 +84,13 @@ def check_totals(evidence: RunEvidence) -> Iterator[Finding]:
 
     An artefact that breaks its schema is left to check ``schema``.
     """
-    path = evidence.folder.artefact(evidence.plan.mode)
-    artefact = open_document(path)
+    artefact = evidence.document
     costs = artefact.rest.get("costs") if artefact and isinstance(artefact.rest, dict) else None
-    if not isinstance(costs, dict):
+    if artefact is None or not isinstance(costs, dict):
         return
     hint = "the artefact is derived, the event logs are the evidence: write the artefact again from the logs"
     for text, field in _differences(costs, evidence):
-        yield finding("COST-MISMATCH", text, hint=hint, field=field, evidence=path.name)
+        yield finding("COST-MISMATCH", text, hint=hint, field=field, evidence=artefact.path.name)
 
 
 def _differences(costs: dict[str, Any], evidence: RunEvidence) -> Iterator[tuple[str, str]]:
@@ -129,7 +130,8 @@ def _used(callbacks: Callbacks) -> dict[Judge, tuple[int, int]]:
     """Tokens by judge; errors, which name no model (contract 3.4), only if they used any."""
     used: dict[Judge, tuple[int, int]] = {}
     for event in callbacks:
-        data, usage = event.comparison, event.comparison.token_usage
+        data = event.comparison
+        usage = data.token_usage
         if data.is_success or usage.prompt_tokens or usage.completion_tokens:
             prompt, completion = used.get((data.provider, data.model), (0, 0))
             added = (prompt + usage.prompt_tokens, completion + usage.completion_tokens)

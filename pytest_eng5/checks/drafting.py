@@ -7,18 +7,25 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pytest_eng5.checks.registry import CODES
+from pytest_eng5.checks.wording import brief
 from pytest_eng5.contracts import LLMComparisonResultV1
 from pytest_eng5.evidence import CapturedEvent, Finding, Severity
 
 __all__ = ["Observation", "about", "essay_ids", "finding", "tallied"]
+
+_LONGEST = 1_000
 
 Observation = tuple[str, CapturedEvent, str]
 """What is wrong, where, and with which field."""
 
 
 def finding(code: str, message: str, *, hint: str, severity: Severity | None = None, **place: Any) -> Finding:
-    """A finding of a registered code; ``place`` takes the remaining fields of :class:`Finding`."""
-    info = CODES[code]
+    """A finding of a registered code; ``place`` takes the remaining fields of :class:`Finding`.
+
+    Foreign values in the message (ids, models, keys) may hold anything: it stays on one line, without
+    characters that a terminal obeys.
+    """
+    info, message = CODES[code], brief(message, _LONGEST)
     return Finding(
         code=code, severity=severity or info.severity, message=message, check=info.check, hint=hint, **place
     )
@@ -26,6 +33,10 @@ def finding(code: str, message: str, *, hint: str, severity: Severity | None = N
 
 def essay_ids(callback: LLMComparisonResultV1) -> tuple[str, ...]:
     """The essays that a callback names, as far as it does."""
+    metadata = callback.request_metadata
+    first, second = metadata.get("essay_a_id"), metadata.get("essay_b_id")
+    if type(first) is str and type(second) is str and first and second:
+        return first, second
     named = (callback.metadata_text("essay_a_id"), callback.metadata_text("essay_b_id"))
     return tuple(essay for essay in named if essay is not None)
 

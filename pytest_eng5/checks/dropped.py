@@ -54,7 +54,7 @@ def _unsent(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> Iterat
     """Hints whose value is another than the request's."""
     for key, wanted in _asked(evidence).items():
         for event in callbacks:
-            value = event.comparison.request_metadata.get(key, wanted)
+            value = event.comparison.request_metadata.get(key)
             if value is not None and value != wanted:
                 yield f"{key} is not {wanted!r} as requested", event, f"/data/request_metadata/{key}"
 

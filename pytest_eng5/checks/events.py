@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_eng5.checks.drafting import about, finding
 from pytest_eng5.checks.salvage import salvaged_ids
-from pytest_eng5.checks.timing import check_clock, check_late, check_stale
+from pytest_eng5.checks.timing import check_clock, check_late, check_stale, spans_of
 from pytest_eng5.checks.views import canonical, content, in_order
 from pytest_eng5.checks.wording import brief, listed, plural, short_position, short_topic
 from pytest_eng5.contracts import json_pointer
@@ -24,13 +24,14 @@ _UNATTRIBUTED = "; no id ties it to a run, but only runs of this session use the
 
 def check_events(evidence: RunEvidence) -> list[Finding]:
     """All findings about records as such."""
+    spans = spans_of(evidence)
     return [
         *check_rejected(evidence),
         *check_version(evidence),
         *check_repeats(evidence),
-        *check_stale(evidence),
+        *check_stale(evidence, spans),
         *check_late(evidence),
-        *check_clock(evidence),
+        *check_clock(evidence, spans),
     ]
 
 
@@ -68,11 +69,11 @@ def _rejection(rejected: RejectedRecord) -> Finding:
 def check_version(evidence: RunEvidence) -> Iterator[Finding]:
     """EVENT-VERSION: the envelope says schema version 1; another version may mean other fields."""
     hint = "make the producer publish version 1, or teach the contract the new version"
-    for event in in_order(evidence.events):
-        version = event.envelope.schema_version
-        if version != SCHEMA_VERSION:
-            text = f"schema_version of {short_topic(event.record.topic)} is {version}, not {SCHEMA_VERSION}"
-            yield about(event, "EVENT-VERSION", text, hint=hint, field="/schema_version")
+    other = (event for event in evidence.events if event.envelope.schema_version != SCHEMA_VERSION)
+    for event in in_order(other):
+        topic, version = short_topic(event.record.topic), event.envelope.schema_version
+        text = f"schema_version of {topic} is {version}, not {SCHEMA_VERSION}"
+        yield about(event, "EVENT-VERSION", text, hint=hint, field="/schema_version")
 
 
 def check_repeats(evidence: RunEvidence) -> Iterator[Finding]:
@@ -137,5 +138,5 @@ def _differences(left: Any, right: Any, path: tuple[str, ...] = ()) -> Iterator[
                 yield json_pointer((*path, key))
             else:
                 yield from _differences(left[key], right[key], (*path, key))
-    elif left != right:
+    elif canonical(left) != canonical(right):
         yield json_pointer(path)

@@ -72,7 +72,7 @@ def games_of(evidence: RunEvidence, rows: Iterable[str] = ()) -> Games:
 
 def _game(evidence: RunEvidence, event: CapturedEvent) -> tuple[str, str] | None:
     """Winner and loser, if the callback names two different essays of the run."""
-    won, lost = event.comparison.winner_id, event.comparison.loser_id
+    won, lost = event.comparison.outcome
     if won is None or lost is None or won == lost:
         return None
     return (won, lost) if is_of_run(evidence, won) and is_of_run(evidence, lost) else None

@@ -111,7 +111,7 @@ def _pair_and_hash(evidence: RunEvidence, event: CapturedEvent) -> tuple[tuple[s
     pair, digest = essay_ids(event.comparison), event.comparison.metadata_text("prompt_sha256")
     if digest is None or not PROMPT_HASH.fullmatch(digest) or len(set(pair)) != 2:
         return None
-    return (pair, digest) if all(is_of_run(evidence, essay) for essay in pair) else None
+    return (pair, digest) if is_of_run(evidence, pair[0]) and is_of_run(evidence, pair[1]) else None
 
 
 def _hashing(event: CapturedEvent) -> tuple[object, ...]:

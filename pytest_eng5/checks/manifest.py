@@ -11,7 +11,6 @@ from pytest_eng5.evidence import (
     EvidenceError,
     Finding,
     RunEvidence,
-    open_document,
     read_document,
     verify,
 )
@@ -57,8 +56,7 @@ def check_checksum(evidence: RunEvidence) -> Iterator[Finding]:
 
     An artefact that is absent or no JSON object is left to check ``schema``.
     """
-    path = evidence.folder.artefact(evidence.plan.mode)
-    artefact = open_document(path)
+    artefact = evidence.document
     validation = artefact.rest.get("validation") if artefact and isinstance(artefact.rest, dict) else None
     if artefact is None or not isinstance(validation, dict):
         return
@@ -71,7 +69,7 @@ def check_checksum(evidence: RunEvidence) -> Iterator[Finding]:
         f"the artefact {state}",
         hint="the artefact was altered after the run; the event logs do not depend on it: judge them again",
         field="/validation/artefact_checksum",
-        evidence=path.name,
+        evidence=artefact.path.name,
     )
 
 

@@ -30,12 +30,13 @@ Callbacks = Sequence[CapturedEvent]
 def check_metadata(evidence: RunEvidence) -> list[Finding]:
     """All findings about the metadata of callbacks and results."""
     callbacks = distinct(evidence)
+    odd = [event for event in callbacks if not _is_sound(evidence, _values(event))]
     return [
-        *check_missing(callbacks),
-        *check_malformed(evidence, callbacks),
+        *check_missing(callbacks, odd),
+        *check_malformed(evidence, callbacks, odd),
         *check_batch_ids(evidence),
-        *check_unknown_essays(evidence, callbacks),
-        *check_same_essay(callbacks),
+        *check_unknown_essays(evidence, odd),
+        *check_same_essay(odd),
         *check_hashes(evidence, callbacks),
         *check_correlation(evidence, callbacks),
         *check_dropped(evidence, callbacks),
@@ -47,35 +48,47 @@ def _values(event: CapturedEvent) -> dict[str, Any]:
     return event.comparison.request_metadata
 
 
-def check_missing(callbacks: Callbacks) -> list[Finding]:
+def _is_sound(evidence: RunEvidence, values: dict[str, Any]) -> bool:
+    """Whether the required keys are beyond doubt, as they nearly always are: two planned essays and so on."""
+    first, second, digest, batch = (values.get(key) for key in REQUIRED)
+    return (
+        batch == evidence.plan.batch_uuid
+        and type(first) is type(second) is type(digest) is str
+        and first != second
+        and first in evidence.essays
+        and second in evidence.essays
+        and PROMPT_HASH.fullmatch(digest) is not None
+    )
+
+
+def check_missing(callbacks: Callbacks, odd: Callbacks) -> list[Finding]:
     """META-MISSING: both essay ids, the prompt hash and the batch id are there; null counts as absent."""
     hint = "the comparison cannot be used; look where request_metadata is passed on without this key"
     seen: Iterator[Observation] = (
         (f"{key} absent", event, f"/data/request_metadata/{key}")
-        for event in callbacks
+        for event in odd
         for key in REQUIRED
         if _values(event).get(key) is None
     )
     return tallied("META-MISSING", seen, callbacks, hint)
 
 
-def check_malformed(evidence: RunEvidence, callbacks: Callbacks) -> list[Finding]:
+def check_malformed(evidence: RunEvidence, callbacks: Callbacks, odd: Callbacks) -> list[Finding]:
     """META-MALFORMED: required values are texts, hashes hexadecimal, batch ids the run's own.
 
     ``cj_batch_id`` is the CJ service's own number of the batch: one batch, one number.
     """
     hint = "compare the value with contract section 3.1; the producer or a hop before it altered the value"
-    jobs = Counter(
-        repr(_values(event)["cj_batch_id"]) for event in callbacks if "cj_batch_id" in _values(event)
-    )
+    named = [values["cj_batch_id"] for event in callbacks if "cj_batch_id" in (values := _values(event))]
+    jobs = Counter(map(repr, named))
     job = max(sorted(jobs), key=lambda name: jobs[name], default="")
     seen: list[Observation] = []
-    for event in callbacks:
+    for event in odd if len(jobs) < 2 else callbacks:
         values = _values(event)
         problems = [
             (key, problem)
             for key in REQUIRED
-            if values.get(key) is not None and (problem := _malformed(evidence, key, values[key]))
+            if (value := values.get(key)) is not None and (problem := _malformed(evidence, key, value))
         ]
         if "cj_batch_id" in values and repr(values["cj_batch_id"]) != job:
             problems.append(("cj_batch_id", f"is not {job} as in the other callbacks"))

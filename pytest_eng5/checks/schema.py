@@ -20,7 +20,6 @@ from pytest_eng5.evidence import (
     RunEvidence,
     artefact_1_0_json_schema,
     artefact_json_schema,
-    open_document,
     read_document,
 )
 
@@ -33,8 +32,7 @@ Problem = tuple[str, str]
 
 def check_schema(evidence: RunEvidence) -> list[Finding]:
     """All findings about the artefact; its content is looked at only if its shape is right."""
-    path = evidence.folder.artefact(evidence.plan.mode)
-    artefact = open_document(path)
+    artefact = evidence.document
     try:
         return [_unreadable(evidence)] if artefact is None else _check(evidence, artefact)
     except ValueError:  # among the comparisons, which are read when they are looked at

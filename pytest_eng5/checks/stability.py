@@ -124,7 +124,7 @@ def last_change(evidence: RunEvidence, callbacks: Sequence[CapturedEvent], wave:
 
 
 def _scores(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> dict[str, float]:
-    outcomes = [(event.comparison.winner_id, event.comparison.loser_id) for event in callbacks]
+    outcomes = [event.comparison.outcome for event in callbacks]
     games = [(won, lost) for won, lost in outcomes if won is not None and lost is not None and won != lost]
     compared = (essay for game in games for essay in game)
     place = {essay: index for index, essay in enumerate(dict.fromkeys([*evidence.essays, *compared]))}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from pytest_eng5.checks.drafting import about
@@ -18,6 +19,7 @@ __all__ = [
     "check_clock",
     "check_late",
     "check_stale",
+    "spans_of",
 ]
 
 BROKER_TOLERANCE_MS = 1_000.0
@@ -29,9 +31,12 @@ PAYLOAD_TOLERANCE_MS = 60_000.0
 FUTURE_TOLERANCE_MS = 300_000.0
 """How far a date inside an event may lie after its record's timestamp."""
 
+Span = tuple[float, float]
+"""Two moments in milliseconds since the epoch."""
+
 
 def _dates(event: CapturedEvent) -> dict[str, datetime]:
-    """The dates that stand in an event, by pointer; defaults that nobody wrote are left out."""
+    """The dates that stand in an event, by pointer, all aware; defaults that nobody wrote are left out."""
     data, dates = event.payload, {}
     if isinstance(data, LLMComparisonResultV1):
         dates = {"/data/requested_at": data.requested_at, "/data/completed_at": data.completed_at}
@@ -42,7 +47,17 @@ def _dates(event: CapturedEvent) -> dict[str, datetime]:
     return dates
 
 
-def check_stale(evidence: RunEvidence) -> Iterator[Finding]:
+def spans_of(evidence: RunEvidence) -> list[Span]:
+    """First and last of the dates in each event, in milliseconds."""
+    return [_span(event) for event in evidence.events]
+
+
+def _span(event: CapturedEvent) -> Span:
+    stamps = [date.timestamp() * 1000 for date in _dates(event).values()]
+    return (min(stamps), max(stamps)) if stamps else (math.inf, -math.inf)
+
+
+def check_stale(evidence: RunEvidence, spans: Sequence[Span]) -> Iterator[Finding]:
     """EVENT-STALE: no record is older than the request, no date in it older than the plan.
 
     Records may be one second early (clocks of producers differ), dates one minute. Where the request's
@@ -52,7 +67,13 @@ def check_stale(evidence: RunEvidence) -> Iterator[Finding]:
     planned = milliseconds(evidence.plan.created_at)
     sent = evidence.ending.request_timestamp_ms if evidence.ending else None
     earliest = planned - PAYLOAD_TOLERANCE_MS if sent is None else sent - BROKER_TOLERANCE_MS
-    for event in in_order(evidence.events):
+    oldest = planned - PAYLOAD_TOLERANCE_MS
+    suspects = (
+        event
+        for event, (first, _) in zip(evidence.events, spans, strict=True)
+        if first < oldest or event.record.timestamp_ms < earliest
+    )
+    for event in in_order(suspects):
         stale = _stale(event, earliest, planned if sent is None else sent, planned)
         if stale is not None:
             text, field = stale
@@ -66,7 +87,7 @@ def _stale(
     if 0 <= stamp < earliest:
         return f"{topic} was published {_seconds(request - stamp)} before the request", None
     for field, date in _dates(event).items():
-        early = planned - milliseconds(date)
+        early = planned - date.timestamp() * 1000
         if early > PAYLOAD_TOLERANCE_MS:
             return f"{field} of {topic} lies {_seconds(early)} before the run was planned", field
     return None
@@ -88,10 +109,15 @@ def check_late(evidence: RunEvidence) -> Iterator[Finding]:
             yield about(event, "EVENT-LATE", text, hint=hint)
 
 
-def check_clock(evidence: RunEvidence) -> Iterator[Finding]:
+def check_clock(evidence: RunEvidence, spans: Sequence[Span]) -> Iterator[Finding]:
     """EVENT-CLOCK: a comparison ends after it began, and no date lies in the future of its record."""
     hint = "compare the clock of the producing service with the broker's"
-    for event in in_order(evidence.events):
+    suspects = (
+        event
+        for event, (_, last) in zip(evidence.events, spans, strict=True)
+        if last - event.record.timestamp_ms > FUTURE_TOLERANCE_MS or _backwards(event)
+    )
+    for event in in_order(suspects):
         problem = _backwards(event) or _future(event)
         if problem is not None:
             text, field = problem
@@ -101,10 +127,11 @@ def check_clock(evidence: RunEvidence) -> Iterator[Finding]:
 def _backwards(event: CapturedEvent) -> tuple[str, str] | None:
     if not isinstance(event.payload, LLMComparisonResultV1):
         return None
-    begun, ended = milliseconds(event.payload.requested_at), milliseconds(event.payload.completed_at)
+    begun, ended = event.payload.requested_at, event.payload.completed_at
     if ended >= begun:
         return None
-    return f"completed_at lies {_seconds(begun - ended)} before requested_at", "/data/completed_at"
+    gap = (begun - ended).total_seconds() * 1000
+    return f"completed_at lies {_seconds(gap)} before requested_at", "/data/completed_at"
 
 
 def _future(event: CapturedEvent) -> tuple[str, str] | None:
@@ -112,7 +139,7 @@ def _future(event: CapturedEvent) -> tuple[str, str] | None:
     if stamp < 0:
         return None
     for field, date in _dates(event).items():
-        ahead = milliseconds(date) - stamp
+        ahead = date.timestamp() * 1000 - stamp
         if ahead > FUTURE_TOLERANCE_MS:
             return f"{field} lies {_seconds(ahead)} after the record's timestamp", field
     return None

@@ -22,6 +22,9 @@ __all__ = [
     "rejected_on",
 ]
 
+_EXACT = 2.0**53
+"""Up to here every whole number is a float of its own."""
+
 
 def milliseconds(moment: datetime) -> float:
     """Milliseconds since the epoch; a date without offset is read as UTC."""
@@ -58,11 +61,19 @@ def distinct_results(evidence: RunEvidence) -> list[CapturedEvent]:
 
 
 def content(event: CapturedEvent) -> Any:
-    """The payload as it was on the wire, without the envelope that a relay makes anew."""
+    """The payload as it was on the wire, without the envelope that a relay makes anew.
+
+    ``1`` and ``1.0`` are one number, which a hop may write in another way than it came.
+    """
     try:
-        return json.loads(event.value())["data"]
+        return json.loads(event.value(), parse_float=_number)["data"]
     except (ValueError, RecursionError):
         return event.value()
+
+
+def _number(text: str) -> float | int:
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < _EXACT else value
 
 
 def canonical(value: Any) -> str:

@@ -34,7 +34,7 @@ def brief(text: str, limit: int = 200) -> str:
 
 def short_id(identifier: str) -> str:
     """The first eight characters of an id, without the prefix of essay ids: ``3f9c0a12..``."""
-    text = identifier.removeprefix("student::")
+    text = brief(identifier.removeprefix("student::"))
     return text if len(text) <= _ID_LENGTH else f"{text[:_ID_LENGTH]}.."
 
 
@@ -93,7 +93,7 @@ def _position(finding: Finding) -> str:
         return short_position(finding.position)
     if finding.essay_ids:
         return f"essay {short_id(finding.essay_ids[0])}"
-    return finding.field or finding.evidence or ""
+    return brief(finding.field or finding.evidence or "")
 
 
 def summarise(findings: Iterable[Finding]) -> list[str]:

@@ -21,6 +21,10 @@ __all__ = [
 Winner = Literal["Essay A", "Essay B"]
 Provider = Literal["anthropic", "openai", "google", "openrouter", "mock"]
 
+_MOST_TOKENS = 10**12
+_MOST_USD = 1e9
+"""Beyond any call: numbers so large that sums of them overflow are no counts and no costs."""
+
 
 def wire_confidence(fraction: float) -> float:
     """Confidence 0 to 1 inside a provider adapter as the 1 to 5 of the wire (contract 2.3)."""
@@ -30,9 +34,9 @@ def wire_confidence(fraction: float) -> float:
 class TokenUsage(WireModel):
     """Tokens of one call."""
 
-    prompt_tokens: int = Field(default=0, ge=0)
-    completion_tokens: int = Field(default=0, ge=0)
-    total_tokens: int = Field(default=0, ge=0)
+    prompt_tokens: int = Field(default=0, ge=0, le=_MOST_TOKENS)
+    completion_tokens: int = Field(default=0, ge=0, le=_MOST_TOKENS)
+    total_tokens: int = Field(default=0, ge=0, le=2 * _MOST_TOKENS)
 
 
 class ErrorDetail(WireModel):
@@ -69,7 +73,7 @@ class LLMComparisonResultV1(WireModel):
     model: str
     response_time_ms: int = Field(ge=0)
     token_usage: TokenUsage = Field(default_factory=TokenUsage)
-    cost_estimate: float = Field(ge=0)
+    cost_estimate: float = Field(ge=0, le=_MOST_USD)
     requested_at: WireDatetime
     completed_at: WireDatetime
     trace_id: str | None = None
@@ -101,14 +105,17 @@ class LLMComparisonResultV1(WireModel):
     @property
     def winner_id(self) -> str | None:
         """Essay id of the winner; ``None`` on errors and when the metadata lacks the id."""
-        return self._side("Essay A", "essay_a_id", "essay_b_id")
+        return self.outcome[0]
 
     @property
     def loser_id(self) -> str | None:
         """Essay id of the loser; ``None`` on errors and when the metadata lacks the id."""
-        return self._side("Essay A", "essay_b_id", "essay_a_id")
+        return self.outcome[1]
 
-    def _side(self, winner: str, if_a: str, if_b: str) -> str | None:
+    @property
+    def outcome(self) -> tuple[str | None, str | None]:
+        """Essay ids of winner and loser."""
         if self.winner is None:
-            return None
-        return self.metadata_text(if_a if self.winner == winner else if_b)
+            return None, None
+        a, b = self.metadata_text("essay_a_id"), self.metadata_text("essay_b_id")
+        return (a, b) if self.winner == "Essay A" else (b, a)

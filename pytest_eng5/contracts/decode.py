@@ -55,6 +55,11 @@ def decode_event(event: ProcessingEvent, value: bytes | str) -> EventEnvelope:
 
 
 _FIELDS_SET: dict[frozenset[str], set[str]] = {}
+_LATEST: dict[type[BaseModel], set[str]] = {}
+"""Which fields the last event of each kind had set: nearly always the next one has the same."""
+
+_UNIQUE = frozenset({"prompt_sha256", "prompt_storage_id"})
+"""Texts that are another in every callback."""
 
 
 def compact(envelope: EventEnvelope) -> EventEnvelope:
@@ -66,12 +71,14 @@ def compact(envelope: EventEnvelope) -> EventEnvelope:
     models = [envelope, envelope.data, getattr(envelope.data, "token_usage", None)]
     for model in models:
         if isinstance(model, BaseModel):
-            own = model.model_fields_set
-            shared = _FIELDS_SET.setdefault(frozenset(own), own)
+            own, kind = model.model_fields_set, type(model)
+            shared = _LATEST.get(kind)
+            if shared != own:
+                shared = _LATEST[kind] = _FIELDS_SET.setdefault(frozenset(own), own)
             object.__setattr__(model, "__pydantic_fields_set__", shared)
     metadata = getattr(envelope.data, "request_metadata", {})
     for key, value in metadata.items():
-        if type(value) is str:
+        if type(value) is str and key not in _UNIQUE:
             metadata[key] = intern(value)
     return envelope
 

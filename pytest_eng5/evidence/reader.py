@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -29,11 +29,18 @@ from pytest_eng5.contracts import (
 )
 from pytest_eng5.evidence.artefact import read_ending
 from pytest_eng5.evidence.assignment import AssignmentContext, anchors_on_the_wire, read_assignment
+from pytest_eng5.evidence.document import ArtefactDocument, open_document
 from pytest_eng5.evidence.ending import RunEnding
 from pytest_eng5.evidence.faults import FaultsFile, read_faults
 from pytest_eng5.evidence.layout import RunFolder, Stream
 from pytest_eng5.evidence.plan import PlannedEssay, RunPlan, read_plan
-from pytest_eng5.evidence.records import CapturedRecord, EvidenceError, Rejection, decode_line
+from pytest_eng5.evidence.records import (
+    CapturedRecord,
+    EvidenceError,
+    Rejection,
+    decode_apart,
+    decode_line,
+)
 
 __all__ = ["CapturedEvent", "RejectedRecord", "RunEvidence", "load_evidence", "read_stream", "uncollected"]
 
@@ -157,6 +164,11 @@ class RunEvidence:
         return (*self.comparisons, *self.results, *self.completions, *self.failures)
 
     @cached_property
+    def document(self) -> ArtefactDocument | None:
+        """The artefact as it lies on disk when it is first asked for; ``None`` if it cannot be read."""
+        return open_document(self.folder.artefact(self.plan.mode))
+
+    @cached_property
     def essays(self) -> dict[str, PlannedEssay]:
         """Planned essays by their id on the wire."""
         return {essay.essay_id: essay for essay in self.plan.essays}
@@ -185,14 +197,12 @@ class RunEvidence:
     @cached_property
     def succeeded(self) -> tuple[CapturedEvent, ...]:
         """Distinct comparisons in which the judge named a winner between two different essays of the plan."""
-        return tuple(
-            event
-            for event in self.distinct_comparisons
-            if (data := event.comparison).is_success
-            and data.winner_id in self.essays
-            and data.loser_id in self.essays
-            and data.winner_id != data.loser_id
-        )
+        essays, found = self.essays, []
+        for event in self.distinct_comparisons:
+            won, lost = event.comparison.outcome
+            if won in essays and lost in essays and won != lost:
+                found.append(event)
+        return tuple(found)
 
 
 def read_stream(
@@ -232,10 +242,10 @@ def _valid(folder: RunFolder, stream: Stream, killed: bool) -> tuple[CapturedEve
     event, log = STREAM_EVENTS[stream], folder.stream(stream)
     captured = []
     for line, where, start in _lines(folder, stream, killed):
-        record, _ = decode_line(line, where)
+        record, value, _ = decode_apart(line, where)
         try:
-            envelope = compact(decode_event(event, record.value or b""))
-            captured.append(CapturedEvent(replace(record, value=None), envelope, where, log, start))
+            envelope = compact(decode_event(event, value or b""))
+            captured.append(CapturedEvent(record, envelope, where, log, start))
         except ValidationError as error:
             raise EvidenceError(
                 f"a recorded event no longer validates ({error.error_count()} problems)",
@@ -257,12 +267,19 @@ def _request(folder: RunFolder) -> EventEnvelope | None:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Many objects are made and none becomes garbage: the collector would look at all of them many times."""
+    """Many objects are made and none becomes garbage: the collector would look at all of them many times.
+
+    Nor does it look at them afterwards: freezing and unfreezing puts them where old objects are. A process
+    that has frozen some itself keeps them frozen.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        if enabled and not gc.get_freeze_count():
+            gc.freeze()
+            gc.unfreeze()
         if enabled:
             gc.enable()
 

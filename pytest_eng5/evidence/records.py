@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ import orjson
 
 from pytest_eng5.errors import Eng5Error
 
-__all__ = ["CapturedRecord", "EvidenceError", "Rejection", "decode_line", "encode_line"]
+__all__ = ["CapturedRecord", "EvidenceError", "Rejection", "decode_apart", "decode_line", "encode_line"]
 
 
 class EvidenceError(Eng5Error):
@@ -126,6 +126,20 @@ def decode_line(line: bytes, where: str) -> tuple[CapturedRecord, Rejection | No
     Raises:
         EvidenceError: The line is damaged.
     """
+    record, value, rejection = decode_apart(line, where)
+    return replace(record, value=value), rejection
+
+
+def decode_apart(line: bytes, where: str) -> tuple[CapturedRecord, bytes | None, Rejection | None]:
+    """Read a line back: the record without its value, the value, and why it was rejected.
+
+    Args:
+        line: One line of an event log.
+        where: ``file:line`` for the error message.
+
+    Raises:
+        EvidenceError: The line is damaged.
+    """
     try:
         raw = orjson.loads(line)
         headers: Sequence[Mapping[str, Any]] = raw["headers"]
@@ -136,14 +150,14 @@ def decode_line(line: bytes, where: str) -> tuple[CapturedRecord, Rejection | No
             timestamp_ms=int(raw["timestamp_ms"]),
             received_at=datetime.fromisoformat(raw["received_at"]),
             key=_get(raw, "key"),
-            value=_get(raw, "value"),
+            value=None,
             headers=tuple((str(item["name"]), _get(item, "value")) for item in headers),
         )
-        rejected = raw.get("rejected")
+        value, rejected = _get(raw, "value"), raw.get("rejected")
         if rejected is None:
-            return record, None
+            return record, value, None
         reasons = tuple((str(item["pointer"]), str(item["message"])) for item in rejected["reasons"])
-        return record, Rejection(str(rejected["stage"]), reasons, str(rejected["attribution"]))
+        return record, value, Rejection(str(rejected["stage"]), reasons, str(rejected["attribution"]))
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
         raise EvidenceError(
             f"not a line of an event log ({error})",

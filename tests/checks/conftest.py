@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -267,7 +268,7 @@ def _row(sequence: int, message: Message) -> dict[str, Any]:
     return {
         "sequence": sequence,
         "request_id": data["request_id"],
-        "correlation_id": data["correlation_id"],
+        "correlation_id": data["correlation_id"].lower(),
         "status": "succeeded" if won else "failed",
         "essay_a_id": a,
         "essay_b_id": b,
@@ -349,6 +350,26 @@ class Tools:
     def codes(findings: tuple[Finding, ...] | list[Finding], severity: str | None = "error") -> list[str]:
         """Distinct codes of one severity (of all with ``None``), sorted."""
         return sorted({f.code for f in findings if severity is None or f.severity == severity})
+
+    @staticmethod
+    def told(findings: tuple[Finding, ...] | list[Finding]) -> str:
+        """Everything that findings say, word for word; of many with one code the first three.
+
+        Digests and sizes of whole files, which change with every field of a document, are left out.
+        """
+        seen: Counter[str] = Counter()
+        parts = []
+        for found in findings:
+            seen[found.code] += 1
+            if seen[found.code] <= 3:
+                fields = found.model_dump(
+                    exclude={"code", "severity", "check", "message"}, exclude_defaults=True
+                )
+                lines = [f"  {key}: {value}" for key, value in fields.items()]
+                title = f"{found.code} {found.severity} of {found.check}: {found.message}"
+                parts.append("\n".join((title, *lines)))
+        more = [f"{code}: {count} in all" for code, count in seen.items() if count > 3]
+        return re.sub(r"[0-9a-f]{12}\.\. \(\d+ bytes\)", "<digest>", "\n".join((*parts, *more)))
 
 
 @pytest.fixture(scope="session")

@@ -112,9 +112,12 @@ def test_cost_is_linear(make_run: Callable[..., Any], record_property: Any) -> N
         evidence = load_evidence(run.root)
         grown[n * (n - 1) // 2] = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
-        begun = time.process_time()
-        assert run_checks(evidence) == ()
-        seconds[n * (n - 1) // 2] = time.process_time() - begun
+        took = []
+        for _ in range(3):  # what else the machine does now and then is not the checks' cost
+            begun = time.process_time()
+            assert run_checks(evidence) == ()
+            took.append(time.process_time() - begun)
+        seconds[n * (n - 1) // 2] = min(took)
     small, large = sorted(seconds)
     ratio = seconds[large] / seconds[small]
     record_property("ratio", ratio)

@@ -279,3 +279,22 @@ def test_an_essay_twice_in_the_result(run: Any) -> None:
     rows.append(dict(rows[2]))
     (found,) = completeness(run)
     assert "essay 'anchor-2' is 2 times in the rich result" in found.message
+
+
+@pytest.mark.parametrize(("failed", "legal"), [(16, True), (17, False)])
+def test_four_fifths_of_the_comparisons_are_enough_to_stop(
+    make_run: Callable[..., Any], make: Any, monkeypatch: pytest.MonkeyPatch, failed: int, legal: bool
+) -> None:
+    monkeypatch.setattr("pytest_eng5.checks.stability.STABLE_CHANGE", 100.0)
+    run = long_run(make_run, make, 2, rounds=80, planned=2000)
+    for message in run.comparisons[:failed]:
+        make.fail(message)
+    evidence = run.load()
+    assert (stopped_stable(evidence, evidence.distinct_comparisons) is not None) == legal
+
+
+def test_a_long_reason_is_quoted_up_to_400_characters(run: Any) -> None:
+    run.ending.update(reason="total_deadline", detail="x" * 400)
+    assert completeness(run)[0].message.endswith(" " + "x" * 400)
+    run.ending.update(detail="x" * 401)
+    assert completeness(run)[0].message.endswith(" " + "x" * 398 + "..")

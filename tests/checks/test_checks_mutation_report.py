@@ -44,6 +44,27 @@ def test_the_page(script: Any, results: Path, tmp_path: Path) -> None:
     assert "| `timing.K.g` |" in text
     (tmp_path / "why.toml").write_text('[[survivor]]\nafter = "a <= b | c"\nwhy = "never equal"\n')
     assert script.page(script.modules(results)).count("| never equal |") == 2
+    (tmp_path / "why.toml").write_text('[[survivor]]\nwhere = "timing.f"\nwhy = "a guess"\n')
+    assert script.page(script.modules(results)).count("| a guess |") == 1
+
+
+def test_a_function_that_no_test_reaches_has_no_killed_mutant(script: Any, results: Path) -> None:
+    path = results / "pytest_eng5" / "checks" / "timing.py.meta"
+    path.write_text(path.read_text().replace("36", "33"))
+    assert "**1 of 4 mutants killed (25.0 %)**" in script.page(script.modules(results))
+
+
+def test_what_a_mutant_changes(script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "a" / "b.py"
+    source.parent.mkdir()
+    functions = {"orig": "a < b", "1": "a <= b", "2": "None"}
+    source.write_text(
+        "".join(f"def x_f__mutmut_{k}(a, b):\n    return {v}\n\n" for k, v in functions.items())
+    )
+    monkeypatch.undo()
+    monkeypatch.setattr(script, "MUTANTS", tmp_path)
+    assert script.change("a.b.x_f__mutmut_1") == ("return a < b", "return a <= b")
+    assert script.change("a.b.x_f__mutmut_2") == ("return a < b", "return None")
 
 
 def test_without_results_it_says_so(script: Any, tmp_path: Path) -> None:

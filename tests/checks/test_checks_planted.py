@@ -1,4 +1,7 @@
-"""Each fault, planted by one small alteration of a clean run, is found: that code, and no other error."""
+"""Each fault, planted by one small alteration of a clean run, is found: that code, and no other error.
+
+Every word and field of the findings is pinned; after a deliberate change run it with ``--snapshot-update``.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from pytest_eng5.checks import CODES, run_checks
 
@@ -279,7 +283,9 @@ PLANTED: list[tuple[str, str, Alter]] = [
 @pytest.mark.parametrize(
     ("code", "alter"), [(code, alter) for code, _, alter in PLANTED], ids=[f"{c}: {t}" for c, t, _ in PLANTED]
 )
-def test_a_planted_fault_is_the_only_error(run: Any, make: Any, code: str, alter: Alter) -> None:
+def test_a_planted_fault_is_the_only_error(
+    run: Any, make: Any, code: str, alter: Alter, snapshot: SnapshotAssertion
+) -> None:
     alter(run, make)
     findings = run_checks(run.load())
     errors = [finding for finding in findings if finding.severity == "error"]
@@ -289,6 +295,7 @@ def test_a_planted_fault_is_the_only_error(run: Any, make: Any, code: str, alter
         assert finding.message
         assert "\n" not in finding.message
         assert finding.hint
+    assert make.told(findings) == snapshot
 
 
 def edit(change: Callable[[dict[str, Any]], object]) -> Callable[[Any], None]:
@@ -360,7 +367,7 @@ def _turn(row: dict[str, Any]) -> None:
     ("code", "alter"), [(code, alter) for code, _, alter in FILES], ids=[f"{c}: {t}" for c, t, _ in FILES]
 )
 def test_a_file_altered_after_the_run_is_the_only_error(
-    run: Any, make: Any, code: str, alter: Callable[[Any], object]
+    run: Any, make: Any, code: str, alter: Callable[[Any], object], snapshot: SnapshotAssertion
 ) -> None:
     from pytest_eng5.evidence import load_evidence
 
@@ -369,6 +376,7 @@ def test_a_file_altered_after_the_run_is_the_only_error(
     findings = run_checks(load_evidence(run.root))
     assert make.codes(findings) == [code]
     assert make.codes(findings, "warning") == []
+    assert make.told(findings) == snapshot
 
 
 def test_every_code_is_planted() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import pytest_eng5.checks as checks
 from pytest_eng5.checks import CHECKS, CODES, UnknownCheckError, checks_for, run_checks, summarise
-from pytest_eng5.checks.wording import clip, listed, plural, short_id, short_position
+from pytest_eng5.checks.wording import brief, clip, listed, plural, short_id, short_position
 from pytest_eng5.evidence import Finding
 
 SOURCES = sorted(Path(checks.__file__).parent.glob("*.py"))
@@ -169,3 +169,12 @@ def test_only_the_allowed_rooms_are_imported(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pytest_eng5"):
             assert (node.module or "").split(".")[1] in allowed
+
+
+def test_texts_are_cut_where_they_are_too_long_and_not_before() -> None:
+    assert clip("x" * 78) == f"'{'x' * 78}'"
+    assert clip("x" * 79) == f"'{'x' * 77}.."
+    assert brief("x" * 200) == "x" * 200
+    assert brief("x" * 201) == "x" * 198 + ".."
+    assert brief("abcdef", 6) == "abcdef"
+    assert brief("abcdefg", 6) == "abcd.."

@@ -150,6 +150,19 @@ def test_a_broken_rule_of_1_0_is_the_only_finding(
         assert found == [("SCHEMA-1.0", pointer)]
 
 
+def test_what_is_said_about_schema_1_0(bound: Any, make: Any, document: dict[str, Any]) -> None:
+    put("metadata/git_sha", None)(document)
+    findings = run_checks(bound.write_document(document), ["schema"])
+    assert make.told([found for found in findings if found.code == "SCHEMA-1.0"]).splitlines() == [
+        "SCHEMA-1.0 error of schema: the artefact breaks schema 1.0 at /metadata: "
+        "'git_sha' is a required property",
+        "  hint: tools that read artefacts of schema 1.0 will refuse this one; "
+        "events and metrics are not affected",
+        "  field: /metadata",
+        "  evidence: assessment_run.execute.json",
+    ]
+
+
 def test_what_breaks_both_is_said_once(bound: Any, document: dict[str, Any]) -> None:
     put("llm_comparisons/0/sequence", 0)(document)
     assert shapes(bound, document) == [("SCHEMA-ARTEFACT", "/llm_comparisons/0/sequence")]
