@@ -27,6 +27,7 @@ __all__ = [
     "comparisons_for_width",
     "comparisons_to_detect",
     "detectable_difference",
+    "least_comparisons",
     "power_of",
     "precision_at",
 ]
@@ -138,7 +139,7 @@ def comparisons_for_width(
         found = precision_at(judge, comparisons, confidence=confidence, runs=runs, seed=seed)
         return found.width <= width, found
 
-    return _least(precision, _smallest(judge), limit, progress)[0]
+    return least_comparisons(precision, _smallest(judge), limit, progress)[0]
 
 
 def power_of(
@@ -212,7 +213,7 @@ def comparisons_to_detect(
         cost = None if usd_per_comparison is None else 2 * comparisons * usd_per_comparison
         return reached >= power, Plan(comparisons, mean, reached, level, cost, runs, seed)
 
-    found, tried = _least(attempt, _smallest(judge), limit, progress)
+    found, tried = least_comparisons(attempt, _smallest(judge), limit, progress)
     if found is not None:
         return found
     best = max(tried, key=lambda plan: plan.power)
@@ -225,6 +226,7 @@ def detectable_difference(
     *,
     power: float = 0.8,
     level: float = 0.05,
+    worse: bool = False,
     runs: int = 500,
     seed: int = 0,
     progress: Progress | None = None,
@@ -236,15 +238,16 @@ def detectable_difference(
         comparisons: Of each variant.
         power: Probability of finding it.
         level: Significance level of the two-sided test.
+        worse: Move the candidate away from the grades instead; the difference is negative then.
         runs: Simulated runs per step.
         seed: Of the simulation.
         progress: Called after each step.
     """
-    low, high = 0.0, _STRONGEST
+    low, high = 0.0, -_STRONGEST if worse else _STRONGEST
     reached, mean = power_of(
         judge, judge.towards_grades(high), comparisons, level=level, runs=runs, seed=seed
     )
-    if reached < power:
+    if reached < power or (mean < 0) is not worse:
         return None
     for step in range(_SEARCH):
         middle = (low + high) / 2
@@ -263,10 +266,20 @@ def _smallest(judge: SimulatedJudge) -> int:
     return max(len(judge.theta) // 2, 1)
 
 
-def _least(
+def least_comparisons(
     attempt: Callable[[int], tuple[bool, _T]], start: int, limit: int, progress: Progress | None
 ) -> tuple[_T | None, list[_T]]:
-    """The first success while doubling, then narrowed down to a twentieth; and all that was tried."""
+    """The first success while doubling, then narrowed down to a twentieth; and all that was tried.
+
+    Args:
+        attempt: From a number of comparisons to whether it is enough, and what was found.
+        start: The least number to try.
+        limit: The greatest.
+        progress: Called after each step.
+
+    Returns:
+        What was found at the least number that is enough, ``None`` if none is; and all findings.
+    """
     steps = math.ceil(math.log2(max(limit / start, 1))) + 1 + _NARROWING
     tried: list[_T] = []
 
