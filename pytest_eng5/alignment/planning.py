@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from scipy.special import stdtrit
 
 from pytest_eng5.alignment.agreement import attainable_tau_b
 from pytest_eng5.alignment.data import AlignmentDataError
+from pytest_eng5.alignment.intervals import correlation_interval
 from pytest_eng5.alignment.matching import improved_judge, simulated_taus
 from pytest_eng5.alignment.simulation import SimulatedJudge
 
@@ -99,13 +99,9 @@ def precision_at(
         AlignmentDataError: An argument out of range, or anchors all of one grade.
     """
     tau = simulated_taus(judge, comparisons, runs, seed)
-    n = len(judge.theta)
-    limit = 1 - 2 / (n * (n - 1))
-    scaled = np.arctanh(np.clip(tau, -limit, limit))
-    half = float(stdtrit(max(n - 1, 1), 0.5 + confidence / 2)) * float(scaled.std())
-    ends = np.tanh(scaled[:, None] + np.array([-half, half]))
-    attainable = np.maximum(tau, attainable_tau_b(judge.ranks))
-    width = float(np.mean(np.minimum(ends[:, 1], attainable) - ends[:, 0]))
+    attainable = attainable_tau_b(judge.ranks)
+    found = (correlation_interval(tau, float(one), confidence, attainable=attainable) for one in tau)
+    width = float(np.mean([0.0 if ends is None else ends[1] - ends[0] for ends in found]))
     return Precision(comparisons, float(tau.mean()), float(tau.std(ddof=1)), width)
 
 

@@ -249,9 +249,12 @@ def plan_gate(
     confidence: float = 0.95,
 ) -> Planned:
     """Comparisons of a run after which a gate is passed or failed, not undecided, in a share ``power``."""
+    start = len(judge.theta) - 1
 
     def decided(seed: int) -> Callable[[int], tuple[bool, int]]:
         def attempt(comparisons: int) -> tuple[bool, int]:
+            if comparisons < start:  # no gate passes where the comparisons do not join all anchors
+                return False, comparisons
             odds = gate_odds(
                 judge, metric, low, high, comparisons, confidence=confidence, runs=batches.runs, seed=seed
             )
@@ -259,7 +262,6 @@ def plan_gate(
 
         return attempt
 
-    start = len(judge.theta) - 1
     return _planned(
         [
             least_comparisons(decided(seed), start, max(batches.limit, start), batches.of(k))[0]

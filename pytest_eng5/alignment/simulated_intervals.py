@@ -6,6 +6,7 @@ figure is taken from the simulated runs themselves and not estimated anew in eac
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,10 @@ import numpy as np
 from pytest_eng5.alignment import agreement
 from pytest_eng5.alignment.bradley_terry import fit_wins, standard_errors
 from pytest_eng5.alignment.data import AlignmentDataError, FloatArray
+from pytest_eng5.alignment.effective import PairModel
 from pytest_eng5.alignment.figures import scale_separation_reliability
-from pytest_eng5.alignment.intervals import fisher_interval, reliability_interval, wilson_interval
-from pytest_eng5.alignment.matching import simulated_taus
+from pytest_eng5.alignment.graph import connected
+from pytest_eng5.alignment.intervals import correlation_interval, reliability_interval, wilson_interval
 from pytest_eng5.alignment.simulation import SimulatedJudge, simulated_runs
 
 __all__ = ["GATED", "DecidableBounds", "GateOdds", "decidable_bounds", "gate_odds", "interval_ends"]
@@ -68,7 +70,9 @@ def interval_ends(
     runs: int = 1000,
     seed: int = 0,
 ) -> FloatArray:
-    """Ends of the intervals of a figure in simulated runs, shape (runs, 2); NaN where there is none.
+    """Ends of the intervals of a figure in simulated runs, shape (runs, 2); NaN where no gate would pass.
+
+    That is where there is no interval, or where the comparisons do not join all anchors.
 
     Args:
         judge: Who judges.
@@ -83,14 +87,12 @@ def interval_ends(
     """
     if metric not in GATED:
         raise AlignmentDataError(f"gates on {metric} cannot be planned", fix=f"use one of {', '.join(GATED)}")
-    if not 0 < confidence < 1:
-        raise AlignmentDataError(f"a confidence of {confidence}", fix="use a number between 0 and 1")
-    if metric == "kendall_tau":
-        return _tau_ends(judge, simulated_taus(judge, comparisons, runs, seed), confidence)
+    if not 0 < confidence < 1 or comparisons < 1 or runs < 2:
+        raise AlignmentDataError(f"confidence={confidence}, comparisons={comparisons}, runs={runs}")
     tables = np.concatenate(list(simulated_runs(judge, comparisons, runs, seed)))
-    if metric == "ssr":
-        return _reliability_ends(tables, judge, confidence)
-    return _counted_ends(metric, tables, judge, confidence)
+    ends = _ends(metric, tables, judge, confidence)
+    ends[~connected(tables + np.swapaxes(tables, -1, -2))] = np.nan
+    return ends
 
 
 def gate_odds(
@@ -136,43 +138,46 @@ def _error(share: float, runs: int) -> float:
     return float(np.sqrt(inner * (1 - inner) / runs))
 
 
-def _tau_ends(judge: SimulatedJudge, tau: FloatArray, confidence: float) -> FloatArray:
-    n = len(judge.theta)
-    attainable = agreement.attainable_tau_b(judge.ranks)
-    found = (
-        fisher_interval(
-            [tau],
-            float(one),
-            confidence,
-            pairs=n * (n - 1) // 2,
-            attainable=attainable,
-            degrees_of_freedom=max(n - 1, 1),
-        )
-        for one in tau
-    )
-    return np.array([(np.nan, np.nan) if one is None else one for one in found])
-
-
-def _reliability_ends(tables: FloatArray, judge: SimulatedJudge, confidence: float) -> FloatArray:
+def _ends(metric: str, tables: FloatArray, judge: SimulatedJudge, confidence: float) -> FloatArray:
+    if metric not in ("kendall_tau", "ssr"):
+        return np.array([_counted(metric, table, judge, confidence) for table in tables])
     theta = fit_wins(tables, start=judge.theta)
-    values = scale_separation_reliability(theta, standard_errors(tables, theta))
-    found = (reliability_interval([values], float(one), confidence) for one in values)
+    if metric == "ssr":
+        values = scale_separation_reliability(theta, standard_errors(tables, theta))
+        found = [reliability_interval(values, float(one), confidence) for one in values]
+    else:
+        values = agreement.kendall_tau_b(judge.ranks, theta)
+        attainable = agreement.attainable_tau_b(judge.ranks)
+        found = [
+            correlation_interval(values, float(one), confidence, attainable=attainable) for one in values
+        ]
     return np.array([(np.nan, np.nan) if one is None else one for one in found])
 
 
-def _counted_ends(metric: str, tables: FloatArray, judge: SimulatedJudge, confidence: float) -> FloatArray:
+def _counted(metric: str, wins: FloatArray, judge: SimulatedJudge, confidence: float) -> tuple[float, float]:
     """Ends of a share, or of a count as the share of the pairs that could be inverted."""
-    ranks = judge.ranks
-    decidable = agreement.decidable_comparisons(tables, ranks)
-    inverted = agreement.inverted_comparisons(tables, ranks)
-    pairs = agreement.decidable_pairs(tables, ranks)
-    one = np.ones(len(tables))
-    part, whole, times = {
-        "agreement": (decidable - inverted, decidable, one),
-        "inversion_rate": (inverted, tables.sum(axis=(-1, -2)), one),
-        "direct_inversions": (agreement.direct_inversions(tables, ranks), pairs, pairs),
-        "majority_inversions": (agreement.majority_inversions(tables, ranks), pairs, pairs),
-    }[metric]
-    shares = [wilson_interval(float(a), float(b), confidence) for a, b in zip(part, whole, strict=True)]
-    ends: FloatArray = np.array(shares) * times[:, None]
-    return ends
+    ranks, pairs = judge.ranks, PairModel(wins, judge.theta, judge.ranks, repeats_count=True)
+    decidable = float(agreement.decidable_comparisons(wins, ranks))
+    inverted = float(agreement.inverted_comparisons(wins, ranks))
+    whole = float(agreement.decidable_pairs(wins, ranks))
+    parts: dict[str, tuple[float, float, float, float]] = {
+        "agreement": (decidable - inverted, decidable, pairs.comparisons(decidable=True), 1.0),
+        "inversion_rate": (inverted, float(wins.sum()), pairs.comparisons(decidable=False), 1.0),
+        "direct_inversions": (
+            float(agreement.direct_inversions(wins, ranks)),
+            whole,
+            pairs.inverted_pairs(),
+            whole,
+        ),
+        "majority_inversions": (
+            float(agreement.majority_inversions(wins, ranks)),
+            whole,
+            pairs.majority_pairs(),
+            whole,
+        ),
+    }
+    part, of, worth, times = parts[metric]
+    if not of:
+        return math.nan, math.nan
+    low, high = wilson_interval(part / of * worth, worth, confidence)
+    return low * times, high * times

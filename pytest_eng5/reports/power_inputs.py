@@ -23,7 +23,7 @@ from pytest_eng5.alignment import (
 from pytest_eng5.checks.costs import list_cost
 from pytest_eng5.contracts import GRADE_SCALES, grade_rank, known_grades, list_price, qualities
 from pytest_eng5.errors import UsageError
-from pytest_eng5.evidence import RunEvidence, VariantFolder, load_evidence
+from pytest_eng5.evidence import EvidenceError, RunEvidence, VariantFolder, load_evidence
 from pytest_eng5.gates import metric_info, unreachable
 from pytest_eng5.reports.evaluate import JUDGING_MODES
 from pytest_eng5.reports.population import population
@@ -185,8 +185,7 @@ def recorded_judge(
         seed: Of the matching.
 
     Raises:
-        UsageError: No such folder, several variants, or runs without comparisons between graded anchors.
-        EvidenceError: The runs cannot be read.
+        UsageError: No such folder, several variants, or runs that cannot be read or judged nothing.
     """
     runs = _evidence(folder)
     try:
@@ -252,7 +251,10 @@ def _evidence(folder: Path) -> list[RunEvidence]:
     root, only = found[0]
     numbers = range(1, recorded_repeats(root) + 1) if only is None else (only,)
     folders = [VariantFolder(root).run(k).root for k in numbers]
-    runs = [load_evidence(path) for path in folders if path.is_dir() and (path / "plan.json").exists()]
+    try:
+        runs = [load_evidence(path) for path in folders if (path / "plan.json").exists()]
+    except EvidenceError as error:
+        raise UsageError(error.what, where=error.where or str(folder), fix=error.fix) from error
     runs = [run for run in runs if run.plan.mode in JUDGING_MODES]
     if not runs:
         fix = "name a run of mode anchor-align-test or execute"
