@@ -259,7 +259,7 @@ def power(
     power: Annotated[float, _flag("Probability of finding what there is.")] = 0.8,
     confidence: Annotated[float, _flag("Of intervals and tests.")] = 0.95,
     limit: Annotated[int, _flag("Most comparisons of a variant to consider.", min=10, max=100_000)] = 5000,
-    runs: Annotated[int, _flag("Simulated runs per step and search.", min=20, max=100_000)] = 300,
+    runs: Annotated[int, _flag("Simulated runs per step and search.", min=20, max=100_000)] = 200,
     seed: Annotated[int, _flag("Of the simulation.", min=0)] = 0,
     json_: Annotated[bool, _flag("Print the answer as JSON.", "--json")] = False,
 ) -> None:

@@ -25,7 +25,9 @@ from pytest_eng5.alignment.effective import effective_number_of_values
 
 __all__ = [
     "Interval",
+    "correlation_ends",
     "correlation_interval",
+    "effective_pairs",
     "fisher_interval",
     "percentile_interval",
     "reliability_interval",
@@ -111,8 +113,18 @@ def correlation_interval(
     Returns:
         ``None`` without a point value or if the repeats do not vary or are mostly undefined.
     """
+    number = effective_pairs(repeats) / repeat_effect
+    return correlation_ends(number, point, confidence, attainable)
+
+
+def effective_pairs(repeats: FloatArray) -> float:
+    """How many independent pairs would make correlations vary like these; NaN if most are undefined."""
     known = _defined(repeats)
-    number = math.nan if known is None else effective_number_of_values(known, -1.0, 1.0) / repeat_effect
+    return math.nan if known is None else effective_number_of_values(known, -1.0, 1.0)
+
+
+def correlation_ends(number: float, point: float, confidence: float, attainable: float) -> Interval | None:
+    """:func:`correlation_interval` from the effective number of pairs."""
     if math.isnan(number) or math.isnan(point):
         return None
     low, high = (2 * end - 1 for end in wilson_interval((1 + point) / 2 * number, number, confidence))

@@ -17,7 +17,7 @@ import numpy as np
 
 from pytest_eng5.alignment.agreement import attainable_tau_b
 from pytest_eng5.alignment.data import AlignmentDataError
-from pytest_eng5.alignment.intervals import correlation_interval
+from pytest_eng5.alignment.intervals import correlation_ends, effective_pairs
 from pytest_eng5.alignment.matching import improved_judge, simulated_taus
 from pytest_eng5.alignment.simulation import SimulatedJudge
 
@@ -99,8 +99,8 @@ def precision_at(
         AlignmentDataError: An argument out of range, or anchors all of one grade.
     """
     tau = simulated_taus(judge, comparisons, runs, seed)
-    attainable = attainable_tau_b(judge.ranks)
-    found = (correlation_interval(tau, float(one), confidence, attainable=attainable) for one in tau)
+    attainable, number = attainable_tau_b(judge.ranks), effective_pairs(tau)
+    found = (correlation_ends(number, float(one), confidence, attainable) for one in tau)
     width = float(np.mean([0.0 if ends is None else ends[1] - ends[0] for ends in found]))
     return Precision(comparisons, float(tau.mean()), float(tau.std(ddof=1)), width)
 

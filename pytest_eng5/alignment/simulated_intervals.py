@@ -17,7 +17,12 @@ from pytest_eng5.alignment.data import AlignmentDataError, FloatArray
 from pytest_eng5.alignment.effective import PairModel
 from pytest_eng5.alignment.figures import scale_separation_reliability
 from pytest_eng5.alignment.graph import connected
-from pytest_eng5.alignment.intervals import correlation_interval, reliability_interval, wilson_interval
+from pytest_eng5.alignment.intervals import (
+    correlation_ends,
+    effective_pairs,
+    reliability_interval,
+    wilson_interval,
+)
 from pytest_eng5.alignment.simulation import SimulatedJudge, simulated_runs
 
 __all__ = ["GATED", "DecidableBounds", "GateOdds", "decidable_bounds", "gate_odds", "interval_ends"]
@@ -147,10 +152,8 @@ def _ends(metric: str, tables: FloatArray, judge: SimulatedJudge, confidence: fl
         found = [reliability_interval(values, float(one), confidence) for one in values]
     else:
         values = agreement.kendall_tau_b(judge.ranks, theta)
-        attainable = agreement.attainable_tau_b(judge.ranks)
-        found = [
-            correlation_interval(values, float(one), confidence, attainable=attainable) for one in values
-        ]
+        attainable, number = agreement.attainable_tau_b(judge.ranks), effective_pairs(values)
+        found = [correlation_ends(number, float(one), confidence, attainable) for one in values]
     return np.array([(np.nan, np.nan) if one is None else one for one in found])
 
 

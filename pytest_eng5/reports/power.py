@@ -72,7 +72,7 @@ class PowerQuestion:
     power: float = 0.8
     confidence: float = 0.95
     limit: int = 5000
-    runs: int = 300
+    runs: int = 200
     repetitions: int = 4
     seed: int = 0
 

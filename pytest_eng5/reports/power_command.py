@@ -54,7 +54,7 @@ class PowerFlags:
     power: float = 0.8
     confidence: float = 0.95
     limit: int = 5000
-    runs: int = 300
+    runs: int = 200
     seed: int = 0
     json_: bool = False
 

@@ -120,7 +120,7 @@ class TestJudges:
 
     def test_it_can_be_given_a_tau(self) -> None:
         source = stated(StatedJudge(grades_of(None, 12), tau=0.7), 0.002)
-        answer = answer_power(source, PowerQuestion(comparisons=66, runs=100))
+        answer = answer_power(source, PowerQuestion(comparisons=66, runs=60))
         assert answer.room.tau == pytest.approx(0.7, abs=0.02)
 
     @pytest.mark.parametrize("tau", [-0.99, 0.985])
@@ -132,9 +132,7 @@ class TestJudges:
         source = recorded_judge(recorded)
         assert source.origin == "recorded anchor_align/baseline, 66 comparisons"
         assert (source.per_run, len(source.grades)) == (66, 12)
-        answer = answer_power(source, PowerQuestion(comparisons=66, runs=100))
-        tau = json.loads((recorded.parent / "run-1" / "findings.json").read_text()) is not None
-        assert tau
+        answer = answer_power(source, PowerQuestion(comparisons=66, runs=60))
         assert answer.room.tau == pytest.approx(0.90, abs=0.06)
         # 90 prompt and 10 completion tokens at list prices of 0.001 and 0.005 per 1,000
         assert source.usd_per_comparison == pytest.approx(0.00014)
@@ -208,7 +206,7 @@ STATED = stated(StatedJudge(grades_of(ROLE_MODELS, 12), discrimination=0.6, nois
 
 class TestAnswers:
     def test_a_difference(self) -> None:
-        answer = answer_power(STATED, PowerQuestion(difference=0.25, runs=60, repetitions=3))
+        answer = answer_power(STATED, PowerQuestion(difference=0.12, runs=60, repetitions=3))
         assert answer.detection is not None
         number = answer.detection.comparisons.value
         assert number is not None
@@ -219,7 +217,8 @@ class TestAnswers:
         assert found["repeats"] == -(-found["comparisons"] // 66)
         first = power_lines(answer)[0]
         assert re.match(
-            r"to find a difference of \+0\.25 in kendall_tau between two variants: \d+ ± \d+ comparisons each "
+            r"to find a difference of \+0\.12 in kendall_tau between two variants: "
+            r"\d+ ± \d+ comparisons each "
             r"\((at most |about )?\d+ (run|repeats) of 66, \$\d+\.\d\d together\)$",
             first,
         )
@@ -261,17 +260,18 @@ class TestAnswers:
         assert power_lines(answer)[0].startswith("for a 95% interval of kendall_tau no wider than 0.4:")
 
     def test_gates(self) -> None:
-        gates = gates_of(["kendall_tau>=0.1", "kendall_tau>=0.9", "direct_inversions<=1"], STATED.grades)
+        gates = gates_of(["kendall_tau>=0.1", "kendall_tau>=0.95", "direct_inversions<=1"], STATED.grades)
         answer = answer_power(STATED, PowerQuestion(gates=gates, comparisons=264, runs=60, repetitions=2))
         passed, failed, inversions = answer.gates
         assert passed.odds.passed > 0.9
         assert failed.odds.failed > 0.9
         assert inversions.odds.failed > 0.9
+        assert (passed.odds.failed, failed.odds.passed, inversions.odds.passed) == (0, 0, 0)
         for plan in answer.gates:
             odds = plan.odds
             assert odds.passed + odds.failed + odds.undecided == pytest.approx(1)
             assert plan.needed.value is not None
-            assert plan.needed.value <= 264
+            assert 11 <= plan.needed.value <= 264
         lines = power_lines(answer)
         assert lines[0].startswith("to decide kendall_tau >= 0.1 with confidence 0.95 in 80% of runs: ")
         assert lines[1].startswith("  at 264 comparisons PASS ")
@@ -284,7 +284,7 @@ class TestAnswers:
         assert "the bound lies too near this judge" in power_lines(answer)[0]
 
     def test_seeds(self) -> None:
-        question = PowerQuestion(difference=0.25, runs=40, repetitions=2, limit=300)
+        question = PowerQuestion(difference=0.12, runs=40, repetitions=2, limit=300)
         assert power_document(answer_power(STATED, question)) == power_document(
             answer_power(STATED, question)
         )
@@ -352,7 +352,7 @@ class TestCommand:
     def test_flags_that_contradict_each_other(self, recorded: Path) -> None:
         assert "not --noise, --tau" in refused("--run", recorded, "--tau", "0.5", "--noise", "1")
         assert "a variant of what?" in refused("--variant", "baseline")
-        assert "there is no recorded run" in refused("--run", recorded.parents[3] / "..")
+        assert "there is no recorded run" in refused("--run", recorded / "events")
 
     @pytest.mark.parametrize("flags", [("--runs", "1"), ("--difference", "much"), ("--anchors", "x")])
     def test_what_is_no_number(self, flags: tuple[str, ...]) -> None:
