@@ -86,7 +86,7 @@ def _gate(answer: PowerAnswer, plan: GatePlan) -> Iterator[str]:
 
 def _budget(answer: PowerAnswer) -> Iterator[str]:
     budget, question = answer.budget, answer.question
-    money = "" if question.budget_usd is None else f"for ${question.budget_usd:g}, "
+    money = "" if question.budget_usd is None else f"for ${question.budget_usd:.2f}, "
     yield f"{money}one variant with {_amount(answer, budget.one, 1)}:"
     precision, level = budget.precision, f"{question.confidence:.0%}"
     yield (
