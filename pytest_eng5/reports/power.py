@@ -188,7 +188,7 @@ def budget_of(source: PlanningJudge, question: PowerQuestion) -> tuple[int, int]
     """
     least = len(source.grades) - 1
     if question.budget_usd is None:
-        number = question.comparisons or source.per_run
+        number = question.comparisons or max(source.per_run, least)
         if number < least:
             raise UsageError(
                 f"{number} comparisons cannot join {least + 1} anchors",
