@@ -39,7 +39,7 @@ mutation: $(VENV)/.installed-mutation  ## Mutants of checks/ and gates/ (MUTANTS
 	$(BIN)/python scripts/mutation_report.py --fail-under 90
 
 calibration: $(STAMP)  ## Measure how honest intervals and tests are, into docs/calibration.md; some minutes.
-	$(BIN)/python scripts/calibration.py --replicates 300 $(ARGS)
+	$(BIN)/python scripts/calibration.py --replicates 400 $(ARGS)
 
 clean:
 	rm -rf $(VENV) .eng5 mutants

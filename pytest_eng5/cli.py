@@ -263,6 +263,53 @@ def compare(
 
 
 @app.command()
+def power(
+    context: typer.Context,
+    run: Annotated[Path | None, _flag("Plan for the judge of this recorded run or variant.", "--run")] = None,
+    scenario: Annotated[Path | None, _flag("Take anchors and simulated judge from this file.")] = None,
+    variant: Annotated[str | None, _flag("One variant of it.")] = None,
+    anchors: Annotated[int | None, _flag("Stated: their number; default 12, grades spread evenly.")] = None,
+    grades: Annotated[str | None, _flag("Stated: their grades, such as A,A,B,C+,D-,F+.")] = None,
+    discrimination: Annotated[
+        float | None, _flag("Stated: logits per grade step; default 2.", min=0, max=20)
+    ] = None,
+    noise: Annotated[
+        float | None,
+        _flag("Stated: SD of the judge's own opinion, in grade steps; default 1.", min=0, max=20),
+    ] = None,
+    position_bias: Annotated[float | None, _flag("Stated: logits for essay A.", min=-10, max=10)] = None,
+    tau: Annotated[
+        float | None, _flag("Stated: mean tau-b of a run; moves the judge.", min=-1, max=1)
+    ] = None,
+    per_run: Annotated[int | None, _flag("Comparisons of one run; default one round-robin.", min=2)] = None,
+    cost_per_comparison: Annotated[
+        float | None, _flag("USD; default that of the recorded run.", min=1e-9)
+    ] = None,
+    difference: Annotated[float | None, _flag("In tau between two variants; how many show it?")] = None,
+    width: Annotated[float | None, _flag("Of the interval of tau; how many make it so?")] = None,
+    gate: Annotated[list[str], _flag("'kendall_tau>=0.9': how many decide it? Repeatable.")] = [],  # noqa: B006
+    comparisons: Annotated[int | None, _flag("What do so many show?", min=1)] = None,
+    budget_usd: Annotated[float | None, _flag("What does so much money show?", min=0)] = None,
+    power: Annotated[float, _flag("Probability of finding what there is.")] = 0.8,
+    confidence: Annotated[float, _flag("Of intervals and tests.")] = 0.95,
+    limit: Annotated[int, _flag("Most comparisons of a variant to consider.", min=10, max=100_000)] = 5000,
+    runs: Annotated[int, _flag("Simulated runs per step and search.", min=20, max=100_000)] = 200,
+    seed: Annotated[int, _flag("Of the simulation.", min=0)] = 0,
+    json_: Annotated[bool, _flag("Print the answer as JSON.", "--json")] = False,
+) -> None:
+    """Tell how many comparisons are needed, or what a number of them can show.
+
+    By simulation of a recorded judge or of stated assumptions; needs no broker and no network. Exit status: 0
+    answered, also with "no number is enough"; 2 wrong usage.
+    """
+    from pytest_eng5.reports.power_command import PowerFlags, plan_power
+    from pytest_eng5.runner.assumed import assumed_of
+
+    assumed = None if scenario is None else assumed_of(scenario, variant)
+    plan_power(PowerFlags(**context.params), assumed, typer.echo)
+
+
+@app.command()
 def register_anchors(
     assignment_id: Annotated[
         UUID, typer.Argument(metavar="ASSIGNMENT_ID", help="One that the CJ service knows.")

@@ -6,7 +6,7 @@ differ by more than 0.10 in a quarter to a half of cases (``docs/calibration.md`
 - a p-value from a permutation test. If the variants judge alike, it does not matter which of them made which
   comparison of a pair: the comparisons of each pair change sides at random and everything is fitted anew. A
   pair with as many comparisons of either variant changes sides as a whole, because repeats of a pair may be
-  no news; of others the comparisons are dealt out anew.
+  no news; of others the comparisons are dealt out anew. Equally large differences count half (mid-p).
 - an interval: the difference ± t · a standard deviation, with as many degrees of freedom as there are anchors
   but one. It is the deviation over the permutations, which is that between repeats if the variants are not
   far apart, so that interval and p-value agree; or that over resampled pairs (drawn for both variants
@@ -50,7 +50,8 @@ class Difference:
         difference: Candidate minus baseline.
         low: Lower end of the interval of the difference, ``None`` without one.
         high: Upper end.
-        p_value: Two-sided, of the permutation test: how often chance makes a difference at least as large.
+        p_value: Two-sided mid-p of the permutation test: how often chance makes a larger difference, equally
+            large ones counting half.
         adjusted_p_value: The same after Holm's correction for all candidates compared with this baseline.
     """
 
@@ -302,10 +303,17 @@ def _difference(
 
 
 def _p_value(found: float, shuffled: FloatArray, exact: bool) -> float:
-    """Share of permutations at least as far from 0; of random ones, the original counts as one more.
+    """Mid-p: share of permutations further from 0, and half of those as far (Lancaster 1961).
 
-    A permutation that leaves a figure undefined (all scores equal) counts as being as far.
+    Differences of taus and counts take few values, and a p-value that counts all that are as far rejects much
+    too seldom. Of random permutations the original counts as one more. A permutation that leaves a figure
+    undefined (all scores equal) counts as further; no difference at all has a p-value of 1.
     """
-    nearer = int(np.count_nonzero(np.abs(shuffled) < abs(found) - _SAME))
-    as_far = shuffled.size - nearer
-    return as_far / shuffled.size if exact else (as_far + 1) / (shuffled.size + 1)
+    if abs(found) <= _SAME:
+        return 1.0
+    distance = np.abs(shuffled) - abs(found)
+    nearer, alike = np.count_nonzero(distance < -_SAME), np.count_nonzero(np.abs(distance) <= _SAME)
+    further = shuffled.size - nearer - alike
+    if exact:
+        return (further + alike / 2) / shuffled.size
+    return (further + (alike + 1) / 2) / (shuffled.size + 1)

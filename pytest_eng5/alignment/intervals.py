@@ -1,14 +1,15 @@
 """Confidence intervals: Wilson for shares, standard errors on a suitable scale for the rest.
 
-What an interval of tau is about: the mean tau of repeats, other runs of the same judge over the same pairs.
-Plain percentile intervals do not hold it. A resample sees only about 63 % of the pairs, so its scores agree
-less with the grades than those of all comparisons, and the interval lies too low; BCa corrects far too much
-in the other direction. What does: a standard error on Fisher's scale, put around the point value, with
-Student's t for as many anchors. The standard error is the larger of two. Resampled pairs feel repeats of one
-pair that are no news, but not that fitted scores are too far apart; repeats simulated from scores at the
-scale at which they predict (:mod:`.calibrated`) feel that, but take repeats of a pair as independent.
-``docs/calibration.md`` has the coverage of each. Counts of pairs with an inversion suffer most from
-resampling (a pair left out cannot be an inversion) and have Wilson intervals.
+What an interval is about: the mean of a figure over repeats, other runs of the same judge over the same
+pairs. Plain percentile intervals of tau do not hold it. A resample sees only about 63 % of the pairs, so
+its scores agree less with the grades than those of all comparisons, and the interval lies too low; BCa
+corrects far too much in the other direction. What does: repeats simulated from the scores at the scale at
+which they predict (:mod:`.calibrated`) say how many independent pairs the run is worth, and Wilson's
+interval for so many is put around the point value. It is a score interval: the variance is that at its
+ends, so that it holds near the greatest tau too, where a standard error at the point value is too small.
+Repeats of a pair that are no news are told from the results within pairs, and so are the effective numbers
+of other shares (:mod:`.effective`).
+``docs/calibration.md`` has the coverage of each.
 """
 
 from __future__ import annotations
@@ -20,8 +21,18 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from pytest_eng5.alignment.data import FloatArray
+from pytest_eng5.alignment.effective import effective_number_of_values
 
-__all__ = ["Interval", "fisher_interval", "percentile_interval", "reliability_interval", "wilson_interval"]
+__all__ = [
+    "Interval",
+    "correlation_ends",
+    "correlation_interval",
+    "effective_pairs",
+    "fisher_interval",
+    "percentile_interval",
+    "reliability_interval",
+    "wilson_interval",
+]
 
 Interval = tuple[float, float]
 
@@ -81,18 +92,60 @@ def fisher_interval(
     return min(low, point), max(min(high, attainable), point)
 
 
-def reliability_interval(values: Sequence[FloatArray], point: float, confidence: float) -> Interval | None:
-    """Interval of a reliability: 1 - (1 - point) * exp(± z * the largest sd(log(1 - values))).
+def correlation_interval(
+    repeats: FloatArray,
+    point: float,
+    confidence: float,
+    *,
+    attainable: float,
+    repeat_effect: float = 1.0,
+) -> Interval | None:
+    """Wilson interval of a rank correlation, as a share (1 + correlation)/2 of concordant pairs.
 
     Args:
-        values: Sets of resampled or simulated reliabilities; the one that spreads most counts.
+        repeats: Correlations of simulated repeats of the run; they give the number of pairs that vary like
+            independent ones.
+        point: The correlation of all comparisons.
+        confidence: Of the interval.
+        attainable: What the interval cannot exceed, unless the point value does.
+        repeat_effect: By how much repeats of pairs that are no news inflate the variance.
+
+    Returns:
+        ``None`` without a point value or if the repeats do not vary or are mostly undefined.
+    """
+    number = effective_pairs(repeats) / repeat_effect
+    return correlation_ends(number, point, confidence, attainable)
+
+
+def effective_pairs(repeats: FloatArray) -> float:
+    """How many independent pairs would make correlations vary like these; NaN if most are undefined."""
+    known = _defined(repeats)
+    return math.nan if known is None else effective_number_of_values(known, -1.0, 1.0)
+
+
+def correlation_ends(number: float, point: float, confidence: float, attainable: float) -> Interval | None:
+    """:func:`correlation_interval` from the effective number of pairs."""
+    if math.isnan(number) or math.isnan(point):
+        return None
+    low, high = (2 * end - 1 for end in wilson_interval((1 + point) / 2 * number, number, confidence))
+    return min(low, point), max(min(high, attainable), point)
+
+
+def reliability_interval(
+    repeats: FloatArray, point: float, confidence: float, *, repeat_effect: float = 1.0
+) -> Interval | None:
+    """Interval of a reliability: 1 - (1 - point) · exp(± z · sd(log(1 - repeats)) · √repeat_effect).
+
+    Args:
+        repeats: Reliabilities of simulated repeats of the run.
         point: The reliability of all comparisons.
         confidence: Of the interval.
+        repeat_effect: By how much repeats of pairs that are no news inflate the variance.
     """
-    known = [defined for one in values if (defined := _defined(one)) is not None]
-    if not known or np.isnan(point):
+    known = _defined(repeats)
+    if known is None or np.isnan(point):
         return None
-    error = max(float(np.log1p(-one).std()) for one in known)
+    error = float(np.log1p(-known).std()) * math.sqrt(repeat_effect)
     factor = float(np.exp(_quantile(confidence) * error))
     return 1 - (1 - point) * factor, 1 - (1 - point) / factor
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
 from pytest_eng5.alignment import agreement, bias, graph
 from pytest_eng5.alignment.bootstrap import Unit, simulated_wins
-from pytest_eng5.alignment.bootstrap_intervals import bootstrap_intervals, resampled_figures
+from pytest_eng5.alignment.bootstrap_intervals import bootstrap_intervals
 from pytest_eng5.alignment.bradley_terry import ALPHA, fit_wins, standard_errors
 from pytest_eng5.alignment.calibrated import calibrated_scores
 from pytest_eng5.alignment.data import AlignmentData, AlignmentDataError, FloatArray
+from pytest_eng5.alignment.effective import PairModel
 from pytest_eng5.alignment.figures import (
     UPPER_GRADES,
     Anchors,
@@ -23,7 +25,7 @@ from pytest_eng5.alignment.figures import (
 )
 from pytest_eng5.alignment.intervals import (
     Interval,
-    fisher_interval,
+    correlation_interval,
     percentile_interval,
     reliability_interval,
     wilson_interval,
@@ -47,6 +49,15 @@ class _Sample:
     theta: FloatArray
     alpha: float
     upper_grades: Collection[str]
+
+    @cached_property
+    def calibrated(self) -> FloatArray:
+        """Scores at the scale at which they predict."""
+        return calibrated_scores(self.wins, self.theta, self.alpha)
+
+    def pairs(self, unit: Unit) -> PairModel:
+        """Pairs and their probabilities; with unit ``comparisons`` repeats of a pair count in full."""
+        return PairModel(self.wins, self.calibrated, self.anchors.ranks, repeats_count=unit == "comparisons")
 
 
 @dataclass(frozen=True)
@@ -176,39 +187,25 @@ def _chosen(sample: _Sample, sampling: _Sampling, points: Mapping[str, float]) -
 
 
 def _from_scores(
-    sample: _Sample, sampling: _Sampling, points: Mapping[str, float]
+    sample: _Sample,
+    sampling: _Sampling,
+    points: Mapping[str, float],
 ) -> dict[str, tuple[Interval | None, str]]:
-    """Figures that rest on the scores; zero wins, from repeats under the fitted scores."""
-    ranks, n = sample.anchors.ranks, len(sample.theta)
-    drawn = resampled_figures(
-        sample.anchors,
-        sample.outcomes,
-        sampling.count,
-        sampling.seed,
-        unit=sampling.unit,
-        alpha=sample.alpha,
-        start=sample.theta,
-    )
-    repeats = _repeats(sample, sampling)
-    limits = {
-        "kendall_tau": agreement.attainable_tau_b(ranks),
-        "kendall_tau_a": agreement.attainable_tau_a(ranks),
-    }
+    """Figures that rest on the scores, from simulated repeats of the run."""
+    repeats, effect = _repeats(sample, sampling), sample.pairs(sampling.unit).repeat_effect
     found: dict[str, tuple[Interval | None, str]] = {}
+    limits = {"kendall_tau": agreement.attainable_tau_b, "kendall_tau_a": agreement.attainable_tau_a}
     for name, attainable in limits.items():
-        interval = fisher_interval(
-            [drawn[name], repeats[name]],
+        interval = correlation_interval(
+            repeats[name],
             points[name],
             sampling.confidence,
-            pairs=n * (n - 1) // 2,
-            attainable=attainable,
-            degrees_of_freedom=max(n - 1, 1),
+            attainable=attainable(sample.anchors.ranks),
+            repeat_effect=effect,
         )
         found[name] = interval, "bootstrap"
-    spreads = [repeats["ssr"]]
-    if (sample.wins + sample.wins.T).max(initial=0) > 1:  # repeats of a pair, which may be no news
-        spreads.append(drawn["ssr"])
-    found["ssr"] = reliability_interval(spreads, points["ssr"], sampling.confidence), "bootstrap"
+    ssr = reliability_interval(repeats["ssr"], points["ssr"], sampling.confidence, repeat_effect=effect)
+    found["ssr"] = ssr, "bootstrap"
     found["zero_win_anchors"] = _zero_wins(sample, sampling), "model"
     return found
 
@@ -217,7 +214,7 @@ def _repeats(sample: _Sample, sampling: _Sampling) -> dict[str, FloatArray]:
     """Figures of simulated runs of the same judge over the same pairs, each of shape (count,)."""
     if not sampling.count or not sample.wins.any():
         return {name: np.empty(0) for name in ("kendall_tau", "kendall_tau_a", "ssr")}
-    truth = calibrated_scores(sample.wins, sample.theta, sample.alpha)
+    truth = sample.calibrated
     tables = np.concatenate(list(simulated_wins(sample.wins, truth, sampling.count, sampling.seed)))
     theta = fit_wins(tables, sample.alpha, truth)
     ssr = scale_separation_reliability(theta, standard_errors(tables, theta))
@@ -235,18 +232,18 @@ def _zero_wins(sample: _Sample, sampling: _Sampling) -> Interval | None:
 
 
 def _shares(sample: _Sample, sampling: _Sampling) -> dict[str, tuple[Interval | None, str]]:
-    """Shares of comparisons or of pairs, with Wilson intervals."""
-    wins, ranks = sample.wins, sample.anchors.ranks
+    """Shares of comparisons, with Wilson intervals for their effective numbers; of pairs in both orders."""
+    wins, ranks, pairs = sample.wins, sample.anchors.ranks, sample.pairs(sampling.unit)
     inverted = float(agreement.inverted_comparisons(wins, ranks))
     decidable = float(agreement.decidable_comparisons(wins, ranks))
     both_orders = bias.pairs_in_both_orders(sample.outcomes)
     flips = bias.flip_rate(sample.outcomes) * both_orders
     won_by_a, total = float(sample.outcomes[..., 0].sum()), float(wins.sum())
     parts = {
-        "inversion_rate": (inverted, total, 1.0, 0.0),
-        "agreement": (decidable - inverted, decidable, 1.0, 0.0),
-        "flip_rate": (flips, both_orders, 1.0, 0.0),
-        "position_bias": (won_by_a, total, 1.0, 0.5),
+        "inversion_rate": (inverted, total, pairs.comparisons(decidable=False), 1.0, 0.0),
+        "agreement": (decidable - inverted, decidable, pairs.comparisons(decidable=True), 1.0, 0.0),
+        "flip_rate": (flips, both_orders, both_orders, 1.0, 0.0),
+        "position_bias": (won_by_a, total, pairs.first_places(), 1.0, 0.5),
     }
     return {name: (_wilson(*part, sampling.confidence), "wilson") for name, part in parts.items()}
 
@@ -254,24 +251,30 @@ def _shares(sample: _Sample, sampling: _Sampling) -> dict[str, tuple[Interval | 
 def _counts(sample: _Sample, sampling: _Sampling) -> dict[str, tuple[Interval | None, str]]:
     """Counts of pairs, with the Wilson interval of their share times the number of pairs."""
     wins, ranks, upper = sample.wins, sample.anchors.ranks, sample.anchors.upper
-    pairs = float(agreement.decidable_pairs(wins, ranks))
-    upper_pairs = float(agreement.decidable_pairs(wins, ranks, upper))
+    whole, uppers = (float(agreement.decidable_pairs(wins, ranks, among)) for among in (None, upper))
+    pairs = sample.pairs(sampling.unit)
     parts = {
-        "direct_inversions": (agreement.direct_inversions(wins, ranks), pairs),
-        "majority_inversions": (agreement.majority_inversions(wins, ranks), pairs),
-        "upper_grade_inversions": (agreement.direct_inversions(wins, ranks, upper), upper_pairs),
+        "direct_inversions": (agreement.direct_inversions(wins, ranks), whole, pairs.inverted_pairs()),
+        "majority_inversions": (agreement.majority_inversions(wins, ranks), whole, pairs.majority_pairs()),
+        "upper_grade_inversions": (
+            agreement.direct_inversions(wins, ranks, upper),
+            uppers,
+            pairs.inverted_pairs(upper),
+        ),
     }
     return {
-        name: (_wilson(float(count), of, of, 0.0, sampling.confidence), "wilson")
-        for name, (count, of) in parts.items()
+        name: (_wilson(float(count), of, worth, of, 0.0, sampling.confidence), "wilson")
+        for name, (count, of, worth) in parts.items()
     }
 
 
-def _wilson(part: float, whole: float, times: float, minus: float, confidence: float) -> Interval | None:
-    """The interval of a share, multiplied and shifted; ``None`` of nothing."""
+def _wilson(
+    part: float, whole: float, worth: float, times: float, minus: float, confidence: float
+) -> Interval | None:
+    """The interval of a share worth so many comparisons, multiplied and shifted; ``None`` of nothing."""
     if not whole:
         return None
-    low, high = wilson_interval(part, whole, confidence)
+    low, high = wilson_interval(part / whole * worth, worth, confidence)
     return low * times - minus, high * times - minus
 
 

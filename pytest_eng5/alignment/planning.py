@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from scipy.special import stdtrit
 
 from pytest_eng5.alignment.agreement import attainable_tau_b
 from pytest_eng5.alignment.data import AlignmentDataError
+from pytest_eng5.alignment.intervals import correlation_ends, effective_pairs
 from pytest_eng5.alignment.matching import improved_judge, simulated_taus
 from pytest_eng5.alignment.simulation import SimulatedJudge
 
@@ -27,6 +27,7 @@ __all__ = [
     "comparisons_for_width",
     "comparisons_to_detect",
     "detectable_difference",
+    "least_comparisons",
     "power_of",
     "precision_at",
 ]
@@ -98,13 +99,9 @@ def precision_at(
         AlignmentDataError: An argument out of range, or anchors all of one grade.
     """
     tau = simulated_taus(judge, comparisons, runs, seed)
-    n = len(judge.theta)
-    limit = 1 - 2 / (n * (n - 1))
-    scaled = np.arctanh(np.clip(tau, -limit, limit))
-    half = float(stdtrit(max(n - 1, 1), 0.5 + confidence / 2)) * float(scaled.std())
-    ends = np.tanh(scaled[:, None] + np.array([-half, half]))
-    attainable = np.maximum(tau, attainable_tau_b(judge.ranks))
-    width = float(np.mean(np.minimum(ends[:, 1], attainable) - ends[:, 0]))
+    attainable, number = attainable_tau_b(judge.ranks), effective_pairs(tau)
+    found = (correlation_ends(number, float(one), confidence, attainable) for one in tau)
+    width = float(np.mean([0.0 if ends is None else ends[1] - ends[0] for ends in found]))
     return Precision(comparisons, float(tau.mean()), float(tau.std(ddof=1)), width)
 
 
@@ -138,7 +135,7 @@ def comparisons_for_width(
         found = precision_at(judge, comparisons, confidence=confidence, runs=runs, seed=seed)
         return found.width <= width, found
 
-    return _least(precision, _smallest(judge), limit, progress)[0]
+    return least_comparisons(precision, _smallest(judge), limit, progress)[0]
 
 
 def power_of(
@@ -212,7 +209,7 @@ def comparisons_to_detect(
         cost = None if usd_per_comparison is None else 2 * comparisons * usd_per_comparison
         return reached >= power, Plan(comparisons, mean, reached, level, cost, runs, seed)
 
-    found, tried = _least(attempt, _smallest(judge), limit, progress)
+    found, tried = least_comparisons(attempt, _smallest(judge), limit, progress)
     if found is not None:
         return found
     best = max(tried, key=lambda plan: plan.power)
@@ -225,6 +222,7 @@ def detectable_difference(
     *,
     power: float = 0.8,
     level: float = 0.05,
+    worse: bool = False,
     runs: int = 500,
     seed: int = 0,
     progress: Progress | None = None,
@@ -236,15 +234,16 @@ def detectable_difference(
         comparisons: Of each variant.
         power: Probability of finding it.
         level: Significance level of the two-sided test.
+        worse: Move the candidate away from the grades instead; the difference is negative then.
         runs: Simulated runs per step.
         seed: Of the simulation.
         progress: Called after each step.
     """
-    low, high = 0.0, _STRONGEST
+    low, high = 0.0, -_STRONGEST if worse else _STRONGEST
     reached, mean = power_of(
         judge, judge.towards_grades(high), comparisons, level=level, runs=runs, seed=seed
     )
-    if reached < power:
+    if reached < power or (mean < 0) is not worse:
         return None
     for step in range(_SEARCH):
         middle = (low + high) / 2
@@ -263,10 +262,20 @@ def _smallest(judge: SimulatedJudge) -> int:
     return max(len(judge.theta) // 2, 1)
 
 
-def _least(
+def least_comparisons(
     attempt: Callable[[int], tuple[bool, _T]], start: int, limit: int, progress: Progress | None
 ) -> tuple[_T | None, list[_T]]:
-    """The first success while doubling, then narrowed down to a twentieth; and all that was tried."""
+    """The first success while doubling, then narrowed down to a twentieth; and all that was tried.
+
+    Args:
+        attempt: From a number of comparisons to whether it is enough, and what was found.
+        start: The least number to try.
+        limit: The greatest.
+        progress: Called after each step.
+
+    Returns:
+        What was found at the least number that is enough, ``None`` if none is; and all findings.
+    """
     steps = math.ceil(math.log2(max(limit / start, 1))) + 1 + _NARROWING
     tried: list[_T] = []
 

@@ -45,6 +45,7 @@ from pytest_eng5.contracts.grades import (
     GradeScale,
     grade_rank,
     known_grades,
+    qualities,
     scale_of,
 )
 from pytest_eng5.contracts.hashing import JSON_SUFFIX, PROMPT_HASH, hashed_text, prompt_sha256, text_sha256
@@ -169,6 +170,7 @@ __all__ = [
     "list_price",
     "make_anchor_key",
     "prompt_sha256",
+    "qualities",
     "sanitize_identifier",
     "scale_of",
     "text_sha256",

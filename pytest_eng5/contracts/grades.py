@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["GRADE_ORDER", "GRADE_SCALES", "GradeScale", "grade_rank", "known_grades", "scale_of"]
+__all__ = ["GRADE_ORDER", "GRADE_SCALES", "GradeScale", "grade_rank", "known_grades", "qualities", "scale_of"]
 
 GRADE_ORDER: tuple[str, ...] = (
     *("A", "A-", "B+", "B", "B-", "C+", "C", "C-"),
@@ -73,3 +74,16 @@ def scale_of(grades: set[str]) -> GradeScale | None:
         if grades and grades <= legal:
             return scale
     return None
+
+
+def qualities(grades: Mapping[str, str]) -> dict[str, float]:
+    """Quality of each essay for the simulated judge: one unit per step of the grade scale, better is higher.
+
+    Args:
+        grades: Expert grade by essay id.
+    """
+    scale = scale_of(set(grades.values()))
+    if scale is None:
+        return {essay: -float(grade_rank(grade) or 0) for essay, grade in grades.items()}
+    steps = {grade: float(index) for index, grade in enumerate(scale.grades)}
+    return {essay: steps.get(grade, -1.0) for essay, grade in grades.items()}

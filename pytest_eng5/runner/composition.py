@@ -25,7 +25,7 @@ from pytest_eng5.contracts import (
     StorageReferenceMetadata,
     StoredContent,
     SystemProcessingMetadata,
-    grade_rank,
+    qualities,
     scale_of,
     text_sha256,
     topic_name,
@@ -226,19 +226,6 @@ def compose_request(
             **({"llm_batching_mode_hint": settings.batching_mode} if settings.batching_mode else {}),
         },
     )
-
-
-def qualities(grades: Mapping[str, str]) -> dict[str, float]:
-    """Quality of each essay for the simulated judge: one unit per step of the grade scale, better is higher.
-
-    Args:
-        grades: Expert grade by essay id.
-    """
-    scale = scale_of(set(grades.values()))
-    if scale is None:
-        return {essay: -float(grade_rank(grade) or 0) for essay, grade in grades.items()}
-    steps = {grade: float(index) for index, grade in enumerate(scale.grades)}
-    return {essay: steps.get(grade, -1.0) for essay, grade in grades.items()}
 
 
 def simulation(plan: RunPlan, variant: Variant, assignment: Assignment | None = None) -> dict[str, Any]:

@@ -255,7 +255,7 @@ class TestTheRoom:
         """The verifier shares no code with the pipeline, choix least of all."""
         folder = Path(pytest_eng5.alignment.__file__).parent
         allowed = ("numpy", "scipy", "pytest_eng5.alignment", "pytest_eng5.errors")
-        standard = {"__future__", "collections", "dataclasses", "math", "typing"}
+        standard = {"__future__", "collections", "dataclasses", "functools", "math", "typing"}
         for module in folder.glob("*.py"):
             for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
                 names = [a.name for a in node.names] if isinstance(node, ast.Import) else []

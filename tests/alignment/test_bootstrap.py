@@ -182,7 +182,7 @@ class TestFisher:
 class TestReliability:
     @given(st.lists(st.floats(-3, 0.99), min_size=2, max_size=30), st.floats(-3, 0.99))
     def test_contains_its_point_and_stays_below_one(self, values: list[float], point: float) -> None:
-        interval = reliability_interval([np.array(values)], point, 0.95)
+        interval = reliability_interval(np.array(values), point, 0.95)
         assert interval is not None
         assert interval[0] <= point + 1e-12
         assert point - 1e-12 <= interval[1] <= 1
@@ -191,13 +191,20 @@ class TestReliability:
         """1 - SSR of 0.2 with resampled logs 0.1 to either side of their mean."""
         values = 1 - np.exp(np.array([-1.6, -1.4]))
         factor = math.exp(1.959964 * 0.1)
-        assert reliability_interval([values], 0.8, 0.95) == pytest.approx(
+        assert reliability_interval(values, 0.8, 0.95) == pytest.approx(
             (1 - 0.2 * factor, 1 - 0.2 / factor), abs=1e-6
         )
 
+    def test_repeats_that_are_no_news_widen_it(self) -> None:
+        values = 1 - np.exp(np.array([-1.6, -1.4]))
+        plain, wide = (reliability_interval(values, 0.8, 0.95, repeat_effect=e) for e in (1.0, 4.0))
+        assert plain is not None
+        assert wide is not None
+        assert np.log((1 - wide[0]) / 0.2) == pytest.approx(2 * np.log((1 - plain[0]) / 0.2))
+
     def test_undefined(self) -> None:
-        assert reliability_interval([np.full(9, np.nan)], 0.5, 0.95) is None
-        assert reliability_interval([np.array([0.5])], float("nan"), 0.95) is None
+        assert reliability_interval(np.full(9, np.nan), 0.5, 0.95) is None
+        assert reliability_interval(np.array([0.5]), float("nan"), 0.95) is None
 
 
 class TestScaleSeparationReliability:

@@ -31,6 +31,7 @@ def test_a_small_study_and_the_committed_page(
     study: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(study, "JUDGES", {"fair": study.JUDGES["fair"]})
+    monkeypatch.setattr(study, "OTHER_RANKS", {8: study.OTHER_RANKS[8]})
     monkeypatch.setattr(study, "TRUTH", 40)
     monkeypatch.setattr(study, "RESAMPLES", 40)
     study.main(["--replicates", "2", "--out", str(tmp_path / "page.md")])

@@ -192,6 +192,7 @@ def test_a_broken_gate_says_it_below_its_verdict(five: Any) -> None:
     assert inversions.wrong.splitlines()[-1] == f"  noise: {noise}"
     assert dict(tau.properties) == {
         "gate": five.verdicts[0].message,
+        "status": "PASS",
         "noise_floor": noise_text(five.verdicts[0], five.repeats),
     }
 
