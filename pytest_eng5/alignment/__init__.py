@@ -67,6 +67,7 @@ from pytest_eng5.alignment.intervals import (
     percentile_interval,
     reliability_interval,
     wilson_interval,
+    wilson_number,
 )
 from pytest_eng5.alignment.judge_quality import AnchorQuality, JudgeQuality, judge_quality
 from pytest_eng5.alignment.matching import improved_judge, judge_of_run
@@ -233,5 +234,6 @@ __all__ = [
     "stated_judge",
     "tau_at",
     "wilson_interval",
+    "wilson_number",
     "zero_wins",
 ]

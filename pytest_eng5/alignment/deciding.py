@@ -1,8 +1,8 @@
 """How many comparisons in all until an interval no longer holds a bound: the hint of an undecided gate.
 
 If the value stays where it is, the distance from the value to either end shrinks with the root of the number
-of comparisons, on the scale on which the interval is symmetric: Fisher's for tau, that of log(1 - x) for
-reliabilities, the plain one otherwise. Wilson intervals are computed anew with more comparisons instead. A
+of comparisons, on the scale on which the interval is symmetric: that of log(1 - x) for reliabilities, the
+plain one otherwise. Wilson intervals are computed anew with more comparisons instead, tau's among them. A
 value that moves, as values do, needs more or fewer: half of all such estimates turn out too low.
 """
 
@@ -55,7 +55,7 @@ def comparisons_to_decide(
 
 
 def comparisons_to_decide_share(
-    value: float, bound: float, comparisons: int, confidence: float = 0.95
+    value: float, bound: float, comparisons: int, confidence: float = 0.95, worth: float = 1.0
 ) -> int | None:
     """The same for a share of comparisons with a Wilson interval.
 
@@ -64,13 +64,14 @@ def comparisons_to_decide_share(
         bound: What the interval shall exclude.
         comparisons: Those the share is of.
         confidence: Of the interval.
+        worth: Effective number (:func:`.intervals.wilson_number`) per comparison.
 
     Returns:
         As above; ``None`` also beyond ten million.
     """
 
     def decided(number: int) -> bool:
-        low, high = wilson_interval(value * number, number, confidence)
+        low, high = wilson_interval(value * number * worth, number * worth, confidence)
         return not low <= bound <= high
 
     return None if abs(value - bound) < _EDGE else _least(decided, comparisons)

@@ -8,7 +8,7 @@ which they predict (:mod:`.calibrated`) say how many independent pairs the run i
 interval for so many is put around the point value. It is a score interval: the variance is that at its
 ends, so that it holds near the greatest tau too, where a standard error at the point value is too small.
 Repeats of a pair that are no news are told from the results within pairs, and so are the effective numbers
-of other shares (:mod:`.effective`).
+of other shares (:mod:`.effective`); a run with them is worth no less than one that asks each pair once.
 ``docs/calibration.md`` has the coverage of each.
 """
 
@@ -32,6 +32,7 @@ __all__ = [
     "percentile_interval",
     "reliability_interval",
     "wilson_interval",
+    "wilson_number",
 ]
 
 Interval = tuple[float, float]
@@ -49,6 +50,17 @@ def wilson_interval(successes: float, total: float, confidence: float = 0.95) ->
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)
     half = np.sqrt(z2 * (share * (1 - share) / total + z2 / (4 * total**2))) / (1 + z2 / total)
     return float(min(max(centre - half, 0.0), share)), float(max(min(centre + half, 1.0), share))
+
+
+def wilson_number(share: float, low: float, high: float, confidence: float = 0.95) -> float:
+    """The number of comparisons that a Wilson interval was made for, from the end farther from the share.
+
+    The ends e solve (share - e)² = z² e(1 - e) / n. Infinite for an interval without width.
+    """
+    end = low if share - low >= high - share else high
+    if end == share:
+        return math.inf
+    return _quantile(confidence) ** 2 * end * (1 - end) / (share - end) ** 2
 
 
 def percentile_interval(values: FloatArray, confidence: float) -> Interval | None:
@@ -93,34 +105,41 @@ def fisher_interval(
 
 
 def correlation_interval(
-    repeats: FloatArray,
+    repeats: Sequence[tuple[FloatArray, float]],
     point: float,
     confidence: float,
     *,
     attainable: float,
-    repeat_effect: float = 1.0,
+    pairs: int,
 ) -> Interval | None:
     """Wilson interval of a rank correlation, as a share (1 + correlation)/2 of concordant pairs.
 
     Args:
-        repeats: Correlations of simulated repeats of the run; they give the number of pairs that vary like
-            independent ones.
+        repeats: Correlations of simulated repeats of the run, from which follows how many pairs that vary
+            independently it is worth, and by how much repeats of pairs that are no news inflate their
+            variance; several if it can be looked at in several ways, of which the most favourable counts.
         point: The correlation of all comparisons.
         confidence: Of the interval.
         attainable: What the interval cannot exceed, unless the point value does.
-        repeat_effect: By how much repeats of pairs that are no news inflate the variance.
+        pairs: Pairs that were compared.
 
     Returns:
-        ``None`` without a point value or if the repeats do not vary or are mostly undefined.
+        ``None`` without a point value or if the repeats are mostly undefined.
     """
-    number = effective_pairs(repeats) / repeat_effect
-    return correlation_ends(number, point, confidence, attainable)
+    numbers = [effective_pairs(values, pairs) / effect for values, effect in repeats]
+    return correlation_ends(max(numbers), point, confidence, attainable)
 
 
-def effective_pairs(repeats: FloatArray) -> float:
-    """How many independent pairs would make correlations vary like these; NaN if most are undefined."""
+def effective_pairs(repeats: FloatArray, pairs: int) -> float:
+    """How many independent pairs would make correlations vary like these; NaN if most are undefined.
+
+    Where they do not vary at all it is the number of pairs that there are: so much are runs worth that vary
+    less and less, of which ever fewer have a single pair the other way round.
+    """
     known = _defined(repeats)
-    return math.nan if known is None else effective_number_of_values(known, -1.0, 1.0)
+    if known is None:
+        return math.nan
+    return effective_number_of_values(known, -1.0, 1.0) if np.ptp(known) > 0 else float(pairs)
 
 
 def correlation_ends(number: float, point: float, confidence: float, attainable: float) -> Interval | None:

@@ -192,16 +192,20 @@ def _from_scores(
     points: Mapping[str, float],
 ) -> dict[str, tuple[Interval | None, str]]:
     """Figures that rest on the scores, from simulated repeats of the run."""
-    repeats, effect = _repeats(sample, sampling), sample.pairs(sampling.unit).repeat_effect
+    repeats, effect = _repeats(sample, sampling, sample.wins), sample.pairs(sampling.unit).repeat_effect
+    ways = [(repeats, effect)]
+    if effect > 1:
+        ways.append((_repeats(sample, sampling, _once(sample.wins)), 1.0))
+    pairs = int(_once(sample.wins).sum())
     found: dict[str, tuple[Interval | None, str]] = {}
     limits = {"kendall_tau": agreement.attainable_tau_b, "kendall_tau_a": agreement.attainable_tau_a}
     for name, attainable in limits.items():
         interval = correlation_interval(
-            repeats[name],
+            [(values[name], inflation) for values, inflation in ways],
             points[name],
             sampling.confidence,
             attainable=attainable(sample.anchors.ranks),
-            repeat_effect=effect,
+            pairs=pairs,
         )
         found[name] = interval, "bootstrap"
     ssr = reliability_interval(repeats["ssr"], points["ssr"], sampling.confidence, repeat_effect=effect)
@@ -210,12 +214,17 @@ def _from_scores(
     return found
 
 
-def _repeats(sample: _Sample, sampling: _Sampling) -> dict[str, FloatArray]:
-    """Figures of simulated runs of the same judge over the same pairs, each of shape (count,)."""
+def _once(wins: FloatArray) -> FloatArray:
+    """Each pair that was compared, once, shape (n, n)."""
+    return np.triu((wins + wins.T) > 0, 1).astype(np.float64)
+
+
+def _repeats(sample: _Sample, sampling: _Sampling, wins: FloatArray) -> dict[str, FloatArray]:
+    """Figures of simulated runs of the same judge over the pairs of a table, each of shape (count,)."""
     if not sampling.count or not sample.wins.any():
         return {name: np.empty(0) for name in ("kendall_tau", "kendall_tau_a", "ssr")}
     truth = sample.calibrated
-    tables = np.concatenate(list(simulated_wins(sample.wins, truth, sampling.count, sampling.seed)))
+    tables = np.concatenate(list(simulated_wins(wins, truth, sampling.count, sampling.seed)))
     theta = fit_wins(tables, sample.alpha, truth)
     ssr = scale_separation_reliability(theta, standard_errors(tables, theta))
     return {

@@ -99,7 +99,8 @@ def precision_at(
         AlignmentDataError: An argument out of range, or anchors all of one grade.
     """
     tau = simulated_taus(judge, comparisons, runs, seed)
-    attainable, number = attainable_tau_b(judge.ranks), effective_pairs(tau)
+    pairs = math.comb(len(judge.ranks), 2)
+    attainable, number = attainable_tau_b(judge.ranks), effective_pairs(tau, min(comparisons, pairs))
     found = (correlation_ends(number, float(one), confidence, attainable) for one in tau)
     width = float(np.mean([0.0 if ends is None else ends[1] - ends[0] for ends in found]))
     return Precision(comparisons, float(tau.mean()), float(tau.std(ddof=1)), width)

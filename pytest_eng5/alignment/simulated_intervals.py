@@ -152,7 +152,8 @@ def _ends(metric: str, tables: FloatArray, judge: SimulatedJudge, confidence: fl
         found = [reliability_interval(values, float(one), confidence) for one in values]
     else:
         values = agreement.kendall_tau_b(judge.ranks, theta)
-        attainable, number = agreement.attainable_tau_b(judge.ranks), effective_pairs(values)
+        compared = int(np.count_nonzero(tables[0] + tables[0].T)) // 2
+        attainable, number = agreement.attainable_tau_b(judge.ranks), effective_pairs(values, compared)
         found = [correlation_ends(number, float(one), confidence, attainable) for one in values]
     return np.array([(np.nan, np.nan) if one is None else one for one in found])
 

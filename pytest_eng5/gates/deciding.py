@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_eng5.gates.threshold import ThresholdLike, bounds_of
@@ -37,8 +37,8 @@ class Needed:
 def needed_to_decide(threshold: ThresholdLike, metrics: AlignmentMetrics) -> Needed:
     """About how many comparisons would move the interval of a metric off the threshold.
 
-    Tau is moved on Fisher's scale, SSR as Spearman and Brown say, shares and counts of pairs by the Wilson
-    interval of more of them.
+    SSR is moved as Spearman and Brown say; tau, shares and counts of pairs by the Wilson interval of more of
+    them, each worth as much as those that were made.
     """
     found = metrics.values[threshold.metric]
     if found.low is None or found.high is None:
@@ -105,20 +105,31 @@ def _plain(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answ
 
 
 def _tau(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
-    """On Fisher's scale, on which the interval is symmetric before its upper end is cut to the attainable."""
-    from pytest_eng5.alignment import comparisons_to_decide
+    """As the share of concordant pairs that tau stands for."""
+    share = replace(
+        found,
+        value=(1 + found.value) / 2,
+        low=(1 + (found.low or 0.0)) / 2,
+        high=(1 + (found.high or 0.0)) / 2,
+    )
+    return _more(share, (1 + bound) / 2, metrics.population.comparisons, metrics)
 
-    pairs = metrics.population.pairs
-    limit = 1 - 1 / pairs
-    if abs(found.value) > limit and abs(bound) > limit - 1e-9:
-        return f"over {pairs} pairs the interval of tau always reaches below {limit:.3f}"
-    value = min(max(found.value, -limit), limit)
-    end = found.low if value >= 0 else found.high
-    spread = abs(math.atanh(value) - math.atanh(min(max(end or 0.0, -1 + 1e-9), 1 - 1e-9)))
-    low, high = math.tanh(math.atanh(value) - spread), math.tanh(math.atanh(value) + spread)
-    have = metrics.population.comparisons
-    total = comparisons_to_decide(value, low, high, bound, have, "fisher")
+
+def _more(share: MetricValue, bound: float, number: int, metrics: AlignmentMetrics) -> _Answer:
+    """How many of what a share is of, if each is worth as much as now."""
+    from pytest_eng5.alignment import comparisons_to_decide_share
+
+    confidence = metrics.bootstrap.confidence
+    worth = _worth(share, metrics) / number
+    total = comparisons_to_decide_share(share.value, bound, number, confidence, worth)
     return _ON_THE_BOUND if total is None else total
+
+
+def _worth(share: MetricValue, metrics: AlignmentMetrics) -> float:
+    """The effective number that the Wilson interval of a share was made for."""
+    from pytest_eng5.alignment import wilson_number
+
+    return wilson_number(share.value, share.low or 0.0, share.high or 0.0, metrics.bootstrap.confidence)
 
 
 def _reliability(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
@@ -133,13 +144,12 @@ def _share(whole: str, shift: float = 0.0) -> _Rule:
     """A share of the comparisons that a field of the population counts."""
 
     def rule(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
-        from pytest_eng5.alignment import comparisons_to_decide_share
-
-        confidence = metrics.bootstrap.confidence
         number: int = getattr(metrics.population, whole)
-        total = comparisons_to_decide_share(found.value + shift, bound + shift, number, confidence)
-        if total is None:
-            return _ON_THE_BOUND
+        low, high = (found.low or 0.0) + shift, (found.high or 0.0) + shift
+        share = replace(found, value=found.value + shift, low=low, high=high)
+        total = _more(share, bound + shift, number, metrics)
+        if isinstance(total, str):
+            return total
         return math.ceil(total * metrics.population.comparisons / number - 1e-9)
 
     return rule
@@ -147,13 +157,11 @@ def _share(whole: str, shift: float = 0.0) -> _Rule:
 
 def _flips(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
     """A share of pairs in both orders, of which there are not more than pairs."""
-    from pytest_eng5.alignment import comparisons_to_decide_share
-
-    population, confidence = metrics.population, metrics.bootstrap.confidence
+    population = metrics.population
     number = population.pairs_in_both_orders
-    total = comparisons_to_decide_share(found.value, bound, number, confidence)
-    if total is None:
-        return _ON_THE_BOUND
+    total = _more(found, bound, number, metrics)
+    if isinstance(total, str):
+        return total
     if total > population.pairs:
         return f"it would take {total} pairs in both orders, and there are {population.pairs}"
     return population.comparisons + 2 * (total - number)
@@ -170,9 +178,12 @@ def _pairs(compared: str, every: str) -> _Rule:
         most: int = getattr(population, every)
         if have >= most:
             return f"all {most} pairs that can be inverted are compared; more anchors would help"
-        share = found.value / have
+        low, high = (found.low or 0.0) / have, (found.high or 0.0) / have
+        share = replace(found, value=found.value / have, low=low, high=high)
+        worth = _worth(share, metrics) / have
         for number in range(have + 1, most + 1):
-            low, high = wilson_interval(share * number, number, metrics.bootstrap.confidence)
+            some = number * worth
+            low, high = wilson_interval(share.value * some, some, metrics.bootstrap.confidence)
             if not low * number <= bound <= high * number:
                 return math.ceil(population.comparisons * number / have - 1e-9)
         return f"not even all {most} pairs that can be inverted would be enough"

@@ -16,7 +16,7 @@ from pytest_eng5.alignment.effective import (
     effective_number_of_values,
     repeat_effect,
 )
-from pytest_eng5.alignment.intervals import correlation_interval
+from pytest_eng5.alignment.intervals import correlation_interval, wilson_interval, wilson_number
 
 RANKS = np.array([0, 0, 5, 8])
 THETA = np.array([1.0, 0.4, 0.2, -1.6])
@@ -133,29 +133,51 @@ class TestCorrelations:
     def test_it_contains_its_point_and_keeps_below_what_is_attainable(self) -> None:
         repeats = np.random.default_rng(0).normal(0.9, 0.04, 500).clip(-1, 0.97)
         for point in (-1.0, 0.0, 0.9, 0.97, 0.99, 1.0):
-            found = correlation_interval(repeats, point, 0.95, attainable=0.97)
+            found = correlation_interval([(repeats, 1.0)], point, 0.95, attainable=0.97, pairs=66)
             assert found is not None
             assert -1 <= found[0] <= point <= found[1] <= max(point, 0.97)
 
     def test_a_perfect_run_is_no_proof(self) -> None:
         """Wilson's lower end of k of k: k / (k + z²); twice that minus one."""
         values = 2 * np.random.default_rng(0).binomial(60, 0.9, 50_000) / 60 - 1
-        found = correlation_interval(values, 1.0, 0.95, attainable=1.0)
+        found = correlation_interval([(values, 1.0)], 1.0, 0.95, attainable=1.0, pairs=66)
         assert found is not None
         assert found[0] == pytest.approx(2 * 60 / (60 + 1.96**2) - 1, abs=0.004)
 
+    def test_one_whose_repeats_never_vary_is_worth_its_pairs(self) -> None:
+        """As is one of which very few repeats have one pair the other way round."""
+        rarely = np.where(np.arange(100_000) < 20, 1 - 2 / 66, 1.0)
+        for values in (np.ones(100), rarely):
+            found = correlation_interval([(values, 1.0)], 1.0, 0.95, attainable=1.0, pairs=66)
+            assert found is not None
+            assert found[0] == pytest.approx(2 * 66 / (66 + 1.96**2) - 1, abs=1e-3)
+
     def test_repeats_that_are_no_news_widen_it(self) -> None:
         repeats = np.random.default_rng(0).normal(0.5, 0.1, 500)
-        ends = [correlation_interval(repeats, 0.5, 0.95, attainable=1.0, repeat_effect=e) for e in (1.0, 3.0)]
-        assert ends[0] is not None
-        assert ends[1] is not None
-        assert ends[1][0] < ends[0][0]
+        one, three = (
+            correlation_interval([(repeats, effect)], 0.5, 0.95, attainable=1.0, pairs=66)
+            for effect in (1.0, 3.0)
+        )
+        assert one is not None
+        assert three is not None
+        assert three[0] < one[0]
+        # but not to more than what asking each pair once would leave
+        ways = [(repeats, 3.0), (repeats, 1.0)]
+        assert correlation_interval(ways, 0.5, 0.95, attainable=1.0, pairs=66) == one
 
-    @pytest.mark.parametrize(
-        ("repeats", "point"), [([np.nan] * 9, 0.5), ([0.5] * 9, 0.5), ([0.1, 0.9], np.nan)]
-    )
+    @pytest.mark.parametrize(("repeats", "point"), [([np.nan] * 9, 0.5), ([], 0.5), ([0.1, 0.9], np.nan)])
     def test_undefined(self, repeats: list[float], point: float) -> None:
-        assert correlation_interval(np.array(repeats), point, 0.95, attainable=1.0) is None
+        ways = [(np.array(repeats, dtype=float), 1.0)]
+        assert correlation_interval(ways, point, 0.95, attainable=1.0, pairs=66) is None
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize("total", [5, 66.5, 400])
+@pytest.mark.parametrize("share", [0.0, 0.03, 0.5, 0.9, 1.0])
+def test_an_interval_tells_what_number_it_was_made_for(share: float, total: float, confidence: float) -> None:
+    ends = wilson_interval(share * total, total, confidence)
+    assert wilson_number(share, *ends, confidence) == pytest.approx(total)
+    assert wilson_number(share, share, share, confidence) == np.inf
 
 
 def test_a_sharp_judge_is_worth_more_comparisons_than_it_made() -> None:
