@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from pytest_eng5.errors import UsageError
-from pytest_eng5.evidence import EvidenceError, VariantFolder, read_plan
+from pytest_eng5.evidence import EvidenceError, RunFolder, read_plan
 from pytest_eng5.gates.improvement import IMPROVEMENTS
 from pytest_eng5.reports.comparison import Pair, WantedMetric, compare_pairs, why_not_compared
 from pytest_eng5.reports.comparison_changes import LOOKED_AT
@@ -19,7 +19,7 @@ from pytest_eng5.reports.comparison_model import Comparison
 from pytest_eng5.reports.comparison_text import changes_text, figures_text, pairs_text
 from pytest_eng5.reports.evaluate import evaluate_variant
 from pytest_eng5.reports.outcome import QUIET_MODES, Outcome, VariantOutcome
-from pytest_eng5.reports.recorded import recorded_repeats, recorded_runs
+from pytest_eng5.reports.recorded import Recorded, recorded_repeats, recorded_runs
 
 __all__ = ["Asked", "RecordedComparison", "compare_recorded"]
 
@@ -162,8 +162,8 @@ def compare_recorded(baseline: Path, candidate: Path, asked: Asked) -> RecordedC
     """
     _refuse_overlap(baseline, candidate)
     matched = _matched(_variants(baseline), _variants(candidate), (baseline, candidate))
-    names = _labels(baseline, candidate) if len(matched) > 1 else _labels(*map(_root, matched[0]))
-    outcomes = [tuple(_evaluated(root, only) for root, only in pair) for pair in matched]
+    names = _labels(baseline, candidate) if len(matched) > 1 else _labels(*(one.folder for one in matched[0]))
+    outcomes = [tuple(map(_evaluated, pair)) for pair in matched]
     pairs = [Pair(names[0], one, names[1], other) for one, other in outcomes]
     compared = compare_pairs(pairs, asked.metrics, asked.confidence)
     return RecordedComparison(
@@ -180,13 +180,10 @@ def compare_recorded(baseline: Path, candidate: Path, asked: Asked) -> RecordedC
     )
 
 
-_Recorded = tuple[Path, int | None]
-
-
-def _variants(folder: Path) -> list[_Recorded]:
+def _variants(folder: Path) -> list[Recorded]:
     """Variants of a folder that compared something; a mere plan or dry run is left out of a session."""
     found = recorded_runs(folder)
-    judging = [one for one in found if not _is_quiet(one[0])]
+    judging = [one for one in found if not _is_quiet(one)]
     if not judging:
         raise UsageError(
             "nothing was compared in the runs of this folder",
@@ -196,11 +193,13 @@ def _variants(folder: Path) -> list[_Recorded]:
     return judging
 
 
-def _is_quiet(root: Path) -> bool:
-    if VariantFolder(root).run(1).inventory.exists():
+def _is_quiet(one: Recorded) -> bool:
+    folders = [one.folder] if one.only is not None else sorted(one.root.glob("run-*"))
+    plans = [RunFolder(path).plan for path in folders]
+    if any(RunFolder(path).inventory.exists() for path in folders):
         return True
     try:
-        return any(read_plan(path).mode in QUIET_MODES for path in root.glob("run-*/plan.json"))
+        return any(read_plan(path).mode in QUIET_MODES for path in plans if path.exists())
     except EvidenceError:
         return False  # what is wrong with it is told when it is read
 
@@ -223,8 +222,8 @@ def _labels(baseline: Path, candidate: Path) -> tuple[str, str]:
 
 
 def _matched(
-    ones: Sequence[_Recorded], others: Sequence[_Recorded], folders: tuple[Path, Path]
-) -> list[tuple[_Recorded, _Recorded]]:
+    ones: Sequence[Recorded], others: Sequence[Recorded], folders: tuple[Path, Path]
+) -> list[tuple[Recorded, Recorded]]:
     if len(ones) == len(others) == 1:
         return [(ones[0], others[0])]
     known = {_key(one): one for one in ones}
@@ -238,17 +237,13 @@ def _matched(
     )
 
 
-def _root(one: _Recorded) -> Path:
-    variant, only = one
-    return variant if only is None else VariantFolder(variant).run(only).root
+def _key(one: Recorded) -> tuple[str, str]:
+    return one.root.parent.name, one.root.name
 
 
-def _key(one: _Recorded) -> tuple[str, str]:
-    return one[0].parent.name, one[0].name
-
-
-def _evaluated(root: Path, only: int | None) -> VariantOutcome:
-    outcome = evaluate_variant(root, (), repeats=recorded_repeats(root), only=only, bootstrap=0)
+def _evaluated(one: Recorded) -> VariantOutcome:
+    root, repeats = one.root, recorded_repeats(one.root)
+    outcome = evaluate_variant(root, (), repeats=repeats, only=one.only, run=one.run, bootstrap=0)
     altered = [
         finding for finding in outcome.findings if finding.check == _ALTERED and finding.severity == "error"
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_eng5.alignment import AlignmentData, AlignmentMetrics, alignment_metrics
 from pytest_eng5.checks import ledger
 from pytest_eng5.errors import Eng5Error
-from pytest_eng5.evidence import EvidenceError, RunEvidence, VariantFolder, load_evidence
+from pytest_eng5.evidence import EvidenceError, RunEvidence, RunFolder, VariantFolder, load_evidence
 from pytest_eng5.gates import METRICS, ThresholdLike, Verdict, judge, unmeasured
 from pytest_eng5.gates.threshold import confidence_of
 from pytest_eng5.reports.checking import checked, crash
@@ -34,6 +34,7 @@ def evaluate_variant(
     *,
     repeats: int,
     only: int | None = None,
+    run: Path | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     expected_codes: frozenset[str] | None = None,
@@ -45,6 +46,7 @@ def evaluate_variant(
         thresholds: Gates; each may ask for a confidence of its own.
         repeats: How many runs there should be; one that is missing makes the outcome an ERROR.
         only: Number of a run that is judged by itself, whatever became of the others.
+        run: Where that one lies, if not in ``root``.
         bootstrap: Resamples for the intervals; 0 for none.
         seed: Of the resampling.
         expected_codes: For a negative test: it passes only if exactly these codes are found as errors.
@@ -52,10 +54,12 @@ def evaluate_variant(
     Raises:
         UsageError: A threshold names no known metric or has no bound.
     """
-    if VariantFolder(root).run(1).inventory.exists():
-        return planned_variant(root)
     numbers = range(1, repeats + 1) if only is None else (only,)
-    loaded = {k: _load(VariantFolder(root).run(k).root, k) for k in numbers}
+    folders = {k: VariantFolder(root).run(k) if run is None else RunFolder(run) for k in numbers}
+    first = folders.get(1, VariantFolder(root).run(1))
+    if first.inventory.exists():
+        return planned_variant(root, first)
+    loaded = {k: _load(folder.root, k) for k, folder in folders.items()}
     evidence = [item for item in loaded.values() if isinstance(item, RunEvidence)]
     runs = tuple(item if isinstance(item, RunOutcome) else _run(item, k) for k, item in loaded.items())
     mode = evidence[0].plan.mode if evidence else "unknown"

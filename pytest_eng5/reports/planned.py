@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_eng5.evidence import EvidenceError, InventorySnapshot, Remark, VariantFolder, read_snapshot
+from pytest_eng5.evidence import EvidenceError, InventorySnapshot, Remark, RunFolder, read_snapshot
 from pytest_eng5.reports.outcome import Outcome, RunOutcome, VariantOutcome
 
 __all__ = ["planned_variant", "remark_text"]
 
 
-def planned_variant(root: Path) -> VariantOutcome:
-    """The outcome of a variant whose folder holds the snapshot of a plan."""
-    folder = VariantFolder(root).run(1)
+def planned_variant(root: Path, folder: RunFolder) -> VariantOutcome:
+    """The outcome of a variant of which a folder holds the snapshot of a plan."""
     snapshot: InventorySnapshot | None = None
     reasons: tuple[str, ...]
     try:

@@ -246,11 +246,11 @@ def _gate(text: str, grades: Sequence[str]) -> PlannedGate:
 def _evidence(folder: Path) -> list[RunEvidence]:
     found = recorded_runs(folder)
     if len(found) > 1:
-        names = ", ".join(str(root.relative_to(folder.absolute())) for root, _ in found)
+        names = ", ".join(str(one.root.relative_to(folder.absolute())) for one in found)
         raise UsageError("it holds several variants", where=str(folder), fix=f"name one of {names}")
-    root, only = found[0]
-    numbers = range(1, recorded_repeats(root) + 1) if only is None else (only,)
-    folders = [VariantFolder(root).run(k).root for k in numbers]
+    root, only, _ = found[0]
+    numbers = range(1, recorded_repeats(root) + 1)
+    folders = [VariantFolder(root).run(k).root for k in numbers] if only is None else [found[0].folder]
     try:
         runs = [load_evidence(path) for path in folders if (path / "plan.json").exists()]
     except EvidenceError as error:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_eng5.errors import UsageError
-from pytest_eng5.evidence import EvidenceError, RunPlan, VariantFolder, read_plan, write_findings
+from pytest_eng5.evidence import EvidenceError, RunFolder, RunPlan, VariantFolder, read_plan, write_findings
 from pytest_eng5.gates import ThresholdLike
 from pytest_eng5.reports.evaluate import evaluate_variant
 from pytest_eng5.reports.outcome import VariantOutcome
 
 __all__ = [
     "Criteria",
+    "Recorded",
     "evaluate_folder",
     "evaluate_recorded",
     "recorded_criteria",
@@ -69,33 +70,60 @@ class Criteria:
         return cls(tuple(bounds), frozenset(expect["findings"]) if expect else None)
 
 
+class Recorded(NamedTuple):
+    """A recorded variant, or one run of it.
+
+    Attributes:
+        root: Folder of the variant.
+        only: Number of the run if only that one is meant.
+        run: Folder of that run if it is not ``run-<only>`` in the variant's folder, as of a copy.
+    """
+
+    root: Path
+    only: int | None = None
+    run: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """What was meant: the folder of the run or of the variant."""
+        return self.run or (self.root if self.only is None else VariantFolder(self.root).run(self.only).root)
+
+
 def variant_folders(session: Path) -> list[Path]:
     """Folders of all variants that have a planned run, or only a plan of one, in order of name."""
     return sorted({path.parent.parent for name in _MARKS for path in session.glob(f"*/*/{_RUN}*/{name}")})
 
 
-def recorded_runs(folder: Path) -> list[tuple[Path, int | None]]:
-    """What a folder holds, be it a session's, a variant's or that of one run.
-
-    Returns:
-        Variants' folders; with the number of a run if only that one is meant.
+def recorded_runs(folder: Path) -> list[Recorded]:
+    """What a folder holds, be it a session's, a scenario's, a variant's or that of one run, also of a copy.
 
     Raises:
         UsageError: It holds no recorded run.
     """
     folder = folder.absolute()
-    name = folder.name.removeprefix(_RUN)
-    if name != folder.name and name.isdecimal() and any((folder / mark).exists() for mark in _MARKS):
-        return [(folder.parent, int(name))]
+    if any((folder / mark).exists() for mark in _MARKS):
+        return [_single(folder)]
     if any(path for mark in _MARKS for path in folder.glob(f"{_RUN}*/{mark}")):
-        return [(folder, None)]
-    if found := variant_folders(folder):
-        return [(variant, None) for variant in found]
+        return [Recorded(folder)]
+    of_scenario = {path.parent.parent for mark in _MARKS for path in folder.glob(f"*/{_RUN}*/{mark}")}
+    if found := sorted(of_scenario) or variant_folders(folder):
+        return [Recorded(variant) for variant in found]
     what = "there is no recorded run in this folder" if folder.is_dir() else "there is no such folder"
     fix = (
         "name a session such as .eng5/latest, or a run in it such as .eng5/latest/anchor_align/baseline/run-1"
     )
     raise UsageError(what, where=str(folder), fix=fix)
+
+
+def _single(folder: Path) -> Recorded:
+    name = folder.name.removeprefix(_RUN)
+    if name != folder.name and name.isascii() and name.isdigit() and int(name) > 0:
+        return Recorded(folder.parent, int(name))
+    try:
+        number = read_plan(RunFolder(folder).plan).repeat
+    except EvidenceError:
+        number = 1  # what is wrong with it is told when it is read
+    return Recorded(folder.parent, number, folder)
 
 
 def recorded_repeats(variant: Path) -> int:
@@ -106,14 +134,19 @@ def recorded_repeats(variant: Path) -> int:
     return max([planned, *(int(number) for number in numbers if number.isascii() and number.isdigit())])
 
 
-def recorded_criteria(variant: Path) -> Criteria:
-    """What the recorded runs of a variant were to be judged by when they were made."""
-    plan = _plan(variant)
+def recorded_criteria(variant: Path, run: Path | None = None) -> Criteria:
+    """What the recorded runs of a variant, or a copy of one, were to be judged by when they were made."""
+    plan = _plan(variant, run)
     return Criteria.from_dict(plan.resolved_scenario if plan else {})
 
 
 def evaluate_recorded(
-    variant: Path, criteria: Criteria | None = None, *, only: int | None = None, findings: Path | None = None
+    variant: Path,
+    criteria: Criteria | None = None,
+    *,
+    only: int | None = None,
+    run: Path | None = None,
+    findings: Path | None = None,
 ) -> VariantOutcome:
     """Check, measure and judge recorded runs with the code of today; nothing recorded is touched.
 
@@ -121,19 +154,21 @@ def evaluate_recorded(
         variant: Folder with ``run-1`` and so on.
         criteria: What to judge by; by default what was recorded.
         only: Number of a run that is judged by itself.
+        run: Where that one lies, if not in the variant's folder.
         findings: Folder for a ``run-k/findings.json`` per run, if they are to be kept.
     """
-    chosen = criteria or recorded_criteria(variant)
+    chosen = criteria or recorded_criteria(variant, run)
     outcome = evaluate_variant(
         variant,
         chosen.thresholds,
         repeats=recorded_repeats(variant),
         only=only,
+        run=run,
         expected_codes=chosen.expected_codes,
     )
     if findings is not None and outcome.snapshot is None:
-        for run in outcome.runs:
-            write_findings(VariantFolder(findings).run(run.repeat).findings, run.findings)
+        for one in outcome.runs:
+            write_findings(VariantFolder(findings).run(one.repeat).findings, one.findings)
     return outcome
 
 
@@ -148,19 +183,22 @@ def evaluate_folder(folder: Path, criteria: Mapping[str, Criteria]) -> list[Vari
         UsageError: Nothing is recorded there, or a variant for which there are no criteria.
     """
     outcomes = []
-    for root, only in recorded_runs(folder):
-        if criteria and root.name not in criteria:
+    for found in recorded_runs(folder):
+        plan = _plan(found.root, found.run)
+        variant = plan.variant if plan else found.root.name
+        if criteria and variant not in criteria:
             raise UsageError(
-                f"the scenario file has no variant {root.name}",
-                where=str(root),
+                f"the scenario file has no variant {variant}",
+                where=str(found.folder),
                 fix=f"check one of {', '.join(criteria)}, or judge by what was recorded",
             )
-        outcomes.append(evaluate_recorded(root, criteria.get(root.name), only=only))
+        chosen = criteria.get(variant)
+        outcomes.append(evaluate_recorded(found.root, chosen, only=found.only, run=found.run))
     return outcomes
 
 
-def _plan(variant: Path) -> RunPlan | None:
-    for path in sorted(variant.glob(f"{_RUN}*/plan.json")):
+def _plan(variant: Path, run: Path | None = None) -> RunPlan | None:
+    for path in sorted(variant.glob(f"{_RUN}*/plan.json")) if run is None else [RunFolder(run).plan]:
         try:
             return read_plan(path)
         except EvidenceError:

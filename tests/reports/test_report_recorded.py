@@ -14,7 +14,15 @@ from typer.testing import CliRunner, Result
 from pytest_eng5.cli import app
 from pytest_eng5.errors import Eng5Error, UsageError
 from pytest_eng5.evidence import RunFolder
-from pytest_eng5.reports import Criteria, Outcome, evaluate_recorded, finalise_run, recorded_runs
+from pytest_eng5.reports import (
+    Criteria,
+    Outcome,
+    evaluate_folder,
+    evaluate_recorded,
+    finalise_run,
+    recorded_runs,
+)
+from pytest_eng5.reports.recorded import Recorded
 
 THRESHOLDS = {"kendall_tau": {"min": 0.9}, "direct_inversions": {"max": 0}}
 
@@ -52,12 +60,31 @@ def _bytes(folder: Path) -> dict[Path, bytes]:
 
 def test_a_folder_is_known_for_what_it_holds(session: Path) -> None:
     good, weak = session / "anchor_align/good", session / "anchor_align/weak"
-    assert recorded_runs(session) == [(good, None), (weak, None)]
-    assert recorded_runs(weak) == [(weak, None)]
-    assert recorded_runs(weak / "run-2") == [(weak, 2)]
+    assert recorded_runs(session) == [Recorded(good), Recorded(weak)]
+    assert recorded_runs(session / "anchor_align") == [Recorded(good), Recorded(weak)]
+    assert recorded_runs(weak) == [Recorded(weak)]
+    assert recorded_runs(weak / "run-2") == [Recorded(weak, 2)]
+    assert Recorded(weak, 2).folder == weak / "run-2"
 
 
-@pytest.mark.parametrize("name", ["nowhere", "anchor_align", "anchor_align/good/run-1/events"])
+@pytest.mark.parametrize("name", ["copy", "run-of-monday", "run-0", "anchor_align"])
+def test_a_copy_of_a_run_is_known_by_its_plan(session: Path, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "elsewhere" / name
+    shutil.copytree(session / "anchor_align/weak/run-2", copy)
+    assert recorded_runs(copy) == [Recorded(copy.parent, 2, copy)]
+    (outcome,) = evaluate_folder(copy, {})
+    assert [(run.repeat, run.root) for run in outcome.runs] == [(2, copy)]
+    assert (outcome.variant, outcome.ledger.succeeded) == ("weak", 66)
+    assert [verdict.metric for verdict in outcome.verdicts] == list(THRESHOLDS)
+    lenient = {"weak": Criteria.from_dict({"thresholds": {"kendall_tau": {"min": -1.0}}})}
+    assert evaluate_folder(copy, lenient)[0].verdict is Outcome.PASS
+    with pytest.raises(UsageError, match="the scenario file has no variant weak"):
+        evaluate_folder(copy, {"good": lenient["weak"]})
+    (copy / "plan.json").write_text("{")
+    assert evaluate_folder(copy, {})[0].verdict is Outcome.ERROR
+
+
+@pytest.mark.parametrize("name", ["nowhere", "anchor_align/good/run-1/events"])
 def test_a_folder_without_runs_is_refused(session: Path, name: str) -> None:
     with pytest.raises(UsageError, match="there is no") as caught:
         recorded_runs(session / name)
