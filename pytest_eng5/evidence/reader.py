@@ -265,19 +265,23 @@ def _request(folder: RunFolder) -> EventEnvelope | None:
         raise EvidenceError("the recorded request is damaged", where=where, fix="run again") from error
 
 
+_VERY_MANY = 200_000
+"""New objects from which a look at each costs more than counting what is frozen."""
+
+
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Many objects are made and none becomes garbage: the collector would look at all of them many times.
 
-    Nor does it look at them afterwards: freezing and unfreezing puts them where old objects are. A process
-    that has frozen some itself keeps them frozen.
+    Nor does it look at them afterwards if they are very many: freezing and unfreezing puts them where old
+    objects are. A process that has frozen some itself keeps them frozen.
     """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if enabled and not gc.get_freeze_count():
+        if enabled and gc.get_count()[0] > _VERY_MANY and not gc.get_freeze_count():
             gc.freeze()
             gc.unfreeze()
         if enabled:
