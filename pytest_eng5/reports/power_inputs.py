@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,12 @@ import numpy as np
 
 from pytest_eng5.alignment import (
     GATED,
+    AlignmentData,
     AlignmentDataError,
     Batches,
     SimulatedJudge,
     improved_judge,
+    inverted_comparisons,
     judge_of_run,
     room_for_difference,
     stated_judge,
@@ -210,8 +212,15 @@ def recorded_judge(
         per_run=per_run or max(round(data.n_comparisons / len(runs)), 1),
         usd_per_comparison=price,
         price_basis=basis,
-        notes=("the judge is itself estimated from these comparisons: plan with more runs to be surer",),
+        notes=tuple(_cautions(data)),
     )
+
+
+def _cautions(data: AlignmentData) -> Iterator[str]:
+    """What the figures of a recorded judge do not tell by themselves."""
+    yield "the judge is itself estimated from these comparisons: plan with more runs to be surer"
+    if not inverted_comparisons(data.wins(), data.ranks()):
+        yield "not one comparison is inverted: how sharp it is cannot be told, so take this as the best case"
 
 
 def gates_of(texts: Sequence[str], grades: Sequence[str]) -> tuple[PlannedGate, ...]:

@@ -172,7 +172,7 @@ class TestDeath:
         holder = script(code, str(tmp_path / "work"))
         assert witness.eventually(lambda: witness.supervised(tmp_path / "work"))
         holder.kill()
-        assert witness.eventually(lambda: not witness.supervised(tmp_path / "work"), 10)
+        assert witness.eventually(lambda: not witness.supervised(tmp_path / "work"))
         assert [path.name for path in (tmp_path / "work").iterdir()] == ["kafka.log"]
 
     def test_of_an_xdist_worker_does_not_matter_while_the_controller_lives(self, script, tmp_path, witness):

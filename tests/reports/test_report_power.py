@@ -118,6 +118,7 @@ class TestJudges:
         assert source.noise == pytest.approx(0, abs=1e-9)
         assert (source.judge.eta, source.per_run, source.usd_per_comparison) == (0.3, 66, None)
 
+    @pytest.mark.thorough
     def test_it_can_be_given_a_tau(self) -> None:
         source = stated(StatedJudge(grades_of(None, 12), tau=0.7), 0.002)
         answer = answer_power(source, PowerQuestion(comparisons=66, runs=60))
@@ -138,6 +139,7 @@ class TestJudges:
         assert source.usd_per_comparison == pytest.approx(0.00014)
         assert source.price_basis == "at list prices, $0.001 as reported"
 
+    @pytest.mark.thorough
     def test_failed_comparisons_are_paid_for_too(self, record: Any) -> None:
         run = record()
         run.judge(model="a-model-without-a-price")
@@ -279,6 +281,7 @@ class TestAnswers:
         assert lines[0].startswith("to decide kendall_tau >= 0.1 with confidence 0.95 in 80% of runs: ")
         assert lines[1].startswith("  at 264 comparisons PASS ")
 
+    @pytest.mark.thorough
     def test_a_gate_at_the_judge_itself_is_never_decided(self) -> None:
         tau = answer_power(STATED, PowerQuestion(comparisons=300, runs=200)).budget.precision.tau
         gate = gates_of([f"kendall_tau>={tau:.3f}"], STATED.grades)
