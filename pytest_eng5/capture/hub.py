@@ -31,7 +31,6 @@ from pytest_eng5.contracts import (
     ProcessingEvent,
     decode_event,
     topic_name,
-    validation_reasons,
 )
 from pytest_eng5.evidence import AppendOnlyLog, CapturedRecord, Rejection, Stream, encode_line
 
@@ -284,11 +283,8 @@ class CaptureHub:
         return self._stray_or_shared(record, match.channel, rejection)
 
     def _reject(self, record: CapturedRecord, error: ValidationError) -> set[RunChannel]:
-        reasons = validation_reasons(error)
-        undecodable = any(item["type"] in ("json_invalid", "json_type") for item in error.errors())
         match = self._router.match_raw(record.key, record.value)
-        stage = "undecodable" if undecodable else "schema"
-        rejection = Rejection(stage, tuple(reasons), match.attribution)
+        rejection = Rejection.because(error, match.attribution)
         if match.channel is not None and not match.channel.closed:
             match.channel.reject(record, rejection)
             return {match.channel}

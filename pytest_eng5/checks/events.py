@@ -19,6 +19,10 @@ __all__ = ["SCHEMA_VERSION", "check_events"]
 SCHEMA_VERSION = 1
 """The only version of the envelope."""
 
+_ALTERED = (
+    "it was valid when captured: the file was altered since (`eng5 verify` names such files), or it was "
+    "recorded against another version of the contract"
+)
 _UNATTRIBUTED = "; no id ties it to a run, but only runs of this session use the topic"
 
 
@@ -50,6 +54,8 @@ def _rejection(rejected: RejectedRecord) -> Finding:
     else:
         code, text = "EVENT-UNDECODABLE", f"{topic} cannot be decoded: {brief(problem)}"
         hint = "find the producer by topic, partition and offset; its bytes are in events/rejected.jsonl"
+    if rejected.rejection.attribution == "recorded":
+        hint = _ALTERED
     if len(reasons) > 1:
         text += f" and {plural(len(reasons) - 1, 'more problem')}"
     if rejected.rejection.attribution == "unattributed":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -54,7 +54,7 @@ STREAM_EVENTS: dict[Stream, ProcessingEvent] = {
 
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
-    """A record of this run that could not be decoded or validated."""
+    """A record of this run that could not be decoded or validated, when captured or when read back."""
 
     record: CapturedRecord
     rejection: Rejection
@@ -238,7 +238,10 @@ def _lines(folder: RunFolder, stream: Stream, killed: bool) -> Iterator[tuple[by
             start += len(line)
 
 
-def _valid(folder: RunFolder, stream: Stream, killed: bool) -> tuple[CapturedEvent, ...]:
+def _valid(
+    folder: RunFolder, stream: Stream, killed: bool, altered: list[RejectedRecord]
+) -> tuple[CapturedEvent, ...]:
+    """The events of a stream; those that do not validate any more are added to ``altered``."""
     event, log = STREAM_EVENTS[stream], folder.stream(stream)
     captured = []
     for line, where, start in _lines(folder, stream, killed):
@@ -247,11 +250,8 @@ def _valid(folder: RunFolder, stream: Stream, killed: bool) -> tuple[CapturedEve
             envelope = compact(decode_event(event, value or b""))
             captured.append(CapturedEvent(record, envelope, where, log, start))
         except ValidationError as error:
-            raise EvidenceError(
-                f"a recorded event no longer validates ({error.error_count()} problems)",
-                where=where,
-                fix="the file was altered after the run, or written against another version of the contract",
-            ) from error
+            rejection = Rejection.because(error, "recorded")
+            altered.append(RejectedRecord(replace(record, value=value), rejection, where))
     return tuple(captured)
 
 
@@ -306,12 +306,13 @@ def _load(folder: RunFolder, ending: RunEnding | None) -> RunEvidence:
     plan = read_plan(folder.plan)
     ending = ending or _ending(folder.artefact(plan.mode))
     killed = ending is None
-    rejected = tuple(
+    rejected = [
         RejectedRecord(record, rejection or Rejection("undecodable", (), "unknown"), where)
         for record, rejection, where in read_stream(folder, Stream.REJECTED, killed=killed)
+    ]
+    comparisons, results, completions, failures = (
+        _valid(folder, stream, killed, rejected) for stream in STREAM_EVENTS
     )
-    comparisons = _valid(folder, Stream.COMPARISONS, killed)
-    results = _valid(folder, Stream.ASSESSMENT_RESULTS, killed)
     assignment = read_assignment(folder.assignment)
     if assignment is not None:
         anchors = anchors_on_the_wire(assignment, _essay_ids(results, comparisons))
@@ -322,9 +323,9 @@ def _load(folder: RunFolder, ending: RunEnding | None) -> RunEvidence:
         request=_request(folder),
         comparisons=comparisons,
         results=results,
-        completions=_valid(folder, Stream.COMPLETIONS, killed),
-        failures=_valid(folder, Stream.FAILURES, killed),
-        rejected=rejected,
+        completions=completions,
+        failures=failures,
+        rejected=tuple(rejected),
         ending=ending,
         faults=read_faults(folder.faults),
         assignment=assignment,

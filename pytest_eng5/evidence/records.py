@@ -15,7 +15,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
+from pytest_eng5.contracts import validation_reasons
 from pytest_eng5.errors import Eng5Error
 
 __all__ = ["CapturedRecord", "EvidenceError", "Rejection", "decode_apart", "decode_line", "encode_line"]
@@ -33,12 +35,20 @@ class Rejection:
         stage: ``undecodable`` (no UTF-8, no JSON object) or ``schema`` (breaks its model).
         reasons: (JSON pointer, message) pairs; the pointer is empty for the whole value.
         attribution: How the record was tied to this run: a data field, ``text`` (an id of the run stands in
-            the bytes), or ``unattributed`` (only runs of this session use the topic).
+            the bytes), ``unattributed`` (only runs of this session use the topic), or ``recorded`` (it was
+            taken for a valid event of this run when it was captured).
     """
 
     stage: str
     reasons: tuple[tuple[str, str], ...]
     attribution: str
+
+    @classmethod
+    def because(cls, error: ValidationError, attribution: str) -> Rejection:
+        """The rejection of a record whose validation ended so."""
+        undecodable = any(item["type"] in ("json_invalid", "json_type") for item in error.errors())
+        reasons = tuple(validation_reasons(error))
+        return cls("undecodable" if undecodable else "schema", reasons, attribution)
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,20 @@ def test_a_rejected_record_keeps_its_ids(run: Any) -> None:
     assert "comparison_result breaks its schema at /data/winner" in found.message
 
 
+def test_an_event_that_was_altered_since_it_was_captured(run: Any) -> None:
+    altered = run.comparisons[7]
+    altered.data["confidence"] = 7
+    (found,) = of(run, "EVENT-SCHEMA")
+    assert found.evidence == "events/comparisons.jsonl:8"
+    assert found.field == "/data/confidence"
+    assert found.request_id == altered.data["request_id"]
+    assert found.message.endswith("at /data/confidence: Input should be less than or equal to 5")
+    assert found.hint == (
+        "it was valid when captured: the file was altered since (`eng5 verify` names such files), or it was "
+        "recorded against another version of the contract"
+    )
+
+
 def test_a_record_that_nobody_claims_is_told(run: Any) -> None:
     run.reject(run.comparisons[7], "comparisons", "undecodable", b"\x00\xff", "unattributed")
     (found,) = of(run, "EVENT-UNDECODABLE")

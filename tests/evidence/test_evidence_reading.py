@@ -171,16 +171,30 @@ def test_a_line_in_the_middle_is_named_too(run_folder: Path) -> None:
         load_evidence(run_folder)
 
 
-def test_an_event_that_no_longer_validates_is_named(run_folder: Path) -> None:
+def test_an_event_that_no_longer_validates_is_rejected_where_it_stands(run_folder: Path) -> None:
     path = RunFolder(run_folder).stream(Stream.COMPARISONS)
     lines = path.read_bytes().splitlines(keepends=True)
     document = json.loads(lines[9])
     document["value"] = document["value"].replace("Essay A", "Essay Z")
     lines[9] = json.dumps(document).encode() + b"\n"
     path.write_bytes(b"".join(lines))
-    with pytest.raises(EvidenceError, match="no longer validates") as caught:
-        load_evidence(run_folder)
-    assert caught.value.where == "events/comparisons.jsonl:10"
+    run = load_evidence(run_folder)
+    assert len(run.comparisons) == 65
+    (rejected,) = run.rejected
+    assert rejected.evidence == "events/comparisons.jsonl:10"
+    assert rejected.record.value == document["value"].encode()
+    assert (rejected.rejection.stage, rejected.rejection.attribution) == ("schema", "recorded")
+    assert rejected.rejection.reasons[0][0] == "/data/winner"
+
+
+def test_a_recorded_value_that_is_no_json_any_more_is_rejected_as_such(run_folder: Path) -> None:
+    path = RunFolder(run_folder).stream(Stream.ASSESSMENT_RESULTS)
+    document = json.loads(path.read_bytes())
+    document["value"] = document["value"][:-5]
+    path.write_text(json.dumps(document) + "\n")
+    run = load_evidence(run_folder)
+    assert run.results == ()
+    assert [item.rejection.stage for item in run.rejected] == ["undecodable"]
 
 
 def test_a_line_cut_off_by_a_kill_is_left_out(run_folder: Path) -> None:
