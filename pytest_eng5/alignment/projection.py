@@ -221,7 +221,7 @@ def project_grades(
 
 
 def possible_grades(
-    calibration: GradeCalibration,
+    calibration: GradeCalibration | None,
     theta: npt.ArrayLike,
     standard_error: npt.ArrayLike,
     tolerance: float = 1e-6,
@@ -231,7 +231,7 @@ def possible_grades(
     A check compares a published grade with these, so that rounding near a boundary is not reported.
 
     Args:
-        calibration: The grades of the scale.
+        calibration: The grades of the scale; ``None`` makes every grade ``U``.
         theta: Scores in logits, shape (k,).
         standard_error: Of the scores, shape (k,).
         tolerance: In logits, for θ and boundaries together.

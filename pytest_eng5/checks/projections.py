@@ -63,7 +63,6 @@ class _Graded:
     Attributes:
         rows: Place and row of every scored essay.
         games: Between the essays of ``rows`` and others that were compared.
-        calibration: ``None`` where every grade must be U.
         tolerance: Of scores and boundaries together, in logits.
     """
 
@@ -71,7 +70,6 @@ class _Graded:
     event: CapturedEvent
     rows: Mapping[str, _Row]
     games: Games
-    calibration: GradeCalibration | None
     tolerance: float
 
     @property
@@ -79,9 +77,10 @@ class _Graded:
         """Essays that are no anchors, in the order of the result."""
         return [essay for essay in self.rows if not _is_anchor(self.evidence, essay)]
 
-    def scores(self, essays: Sequence[str]) -> list[float]:
-        """Published scores."""
-        return [self.rows[essay][1].bt_score for essay in essays]
+    @property
+    def published(self) -> dict[str, float]:
+        """Published scores of students and anchors."""
+        return {essay: row.bt_score for essay, (_, row) in self.rows.items()}
 
     def draft(self, essay: str, key: str, text: str) -> Finding:
         """A finding about one row."""
@@ -125,9 +124,8 @@ def _result(evidence: RunEvidence, event: CapturedEvent) -> list[Finding]:
     scores = [row.bt_score for _, row in rows.values()]
     if not np.isfinite(scores).all():
         return []
-    calibration = _calibrate(evidence, {essay: row.bt_score for essay, (_, row) in rows.items()})
     tolerance = _STEPS_OF_ROUNDING * rounding_of(scores) + _ARITHMETIC
-    graded = _Graded(evidence, event, rows, games, calibration, tolerance)
+    graded = _Graded(evidence, event, rows, games, tolerance)
     return [
         *_anchors(graded),
         *softened(evidence, _grades(graded)),
@@ -184,19 +182,23 @@ def _either(grades: frozenset[str] | set[str]) -> str:
 
 def _possible(graded: _Graded) -> dict[str, frozenset[str]]:
     """Grades that each student may have; a score that is wrong is reported as such, not its grade as well."""
+    published = graded.published
+    grades = _within(graded, published, graded.tolerance)
+    if not graded.games.played:
+        return grades
+    theta = graded.games.theta()
+    tolerance = graded.tolerance + _STEPS_OF_ROUNDING * graded.games.tolerance
+    derived = _within(graded, {essay: theta[essay] for essay in published}, tolerance)
+    return {essay: given | derived[essay] for essay, given in grades.items()}
+
+
+def _within(graded: _Graded, scores: Mapping[str, float], tolerance: float) -> dict[str, frozenset[str]]:
+    """Grades of the students that these scores, of students and anchors, give within a tolerance."""
     students = graded.students
-    if graded.calibration is None:
-        return dict.fromkeys(students, frozenset({"U"}))
-    errors = np.zeros(len(students))
-    found = possible_grades(graded.calibration, graded.scores(students), errors, graded.tolerance)
-    grades = dict(zip(students, found, strict=True))
-    theta = graded.games.theta() if graded.games.played else {}
-    ours = _calibrate(graded.evidence, {essay: theta[essay] for essay in graded.rows if essay in theta})
-    if ours is not None and all(essay in theta for essay in students):
-        tolerance = graded.tolerance + _STEPS_OF_ROUNDING * graded.games.tolerance
-        derived = possible_grades(ours, [theta[essay] for essay in students], errors, tolerance)
-        grades = {essay: grades[essay] | more for essay, more in zip(students, derived, strict=True)}
-    return grades
+    theta = [scores[essay] for essay in students]
+    calibration = _calibrate(graded.evidence, scores)
+    found = possible_grades(calibration, theta, np.zeros(len(theta)), tolerance)
+    return dict(zip(students, found, strict=True))
 
 
 def _summary(graded: _Graded, key: str) -> dict[str, str]:
@@ -232,7 +234,7 @@ def _confidence(graded: _Graded) -> Iterator[Finding]:
     differing = [
         [essay for essay in students if not _agrees(told[essay], allowed[essay])] for allowed in candidates
     ]
-    if not candidates or not all(differing):
+    if not candidates:
         return
     best = min(range(len(candidates)), key=lambda index: len(differing[index]))
     for essay in differing[best]:
@@ -252,7 +254,7 @@ def _allowed(graded: _Graded, students: Sequence[str]) -> Iterator[dict[str, lis
 
     With the published scores, then with ours.
     """
-    if graded.calibration is None:
+    if _calibrate(graded.evidence, graded.published) is None:
         yield {essay: [(0.0, "LOW")] for essay in students}
         return
     games = graded.games
@@ -260,15 +262,14 @@ def _allowed(graded: _Graded, students: Sequence[str]) -> Iterator[dict[str, lis
         return
     anchors = [essay for essay in graded.evidence.essays if essay in graded.rows]
     anchors = [essay for essay in anchors if _is_anchor(graded.evidence, essay)]
-    published = {essay: row.bt_score for essay, (_, row) in graded.rows.items()}
-    for scores in (published, games.theta()):
+    place = {essay: index for index, essay in enumerate(games.essays)}
+    for scores in (graded.published, games.theta()):
         calibration = _calibrate(graded.evidence, scores)
         for anchor in reversed(anchors):
             theta = [scores[essay] for essay in games.essays]
-            errors = reference_standard_errors(games.wins, theta, games.essays.index(anchor))
-            by_essay = dict(zip(games.essays, errors.tolist(), strict=True))
+            errors = reference_standard_errors(games.wins, theta, place[anchor]).tolist()
             yield {
-                essay: _around(calibration, scores[essay], by_essay[essay], graded.tolerance)
+                essay: _around(calibration, scores[essay], errors[place[essay]], graded.tolerance)
                 for essay in students
             }
 
