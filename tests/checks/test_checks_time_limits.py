@@ -55,7 +55,7 @@ NOT_KNOWN = [(-501, None), (-60_000, None), (-60_001, "60.0 s"), (-61_500, "61.5
 def test_a_record_is_not_older_than_the_request(
     run: Any, ended: str, millisecond: int, gap: str | None
 ) -> None:
-    """The request was sent half a second after the plan; where that is not known, the plan's minute counts."""
+    """The request was sent half a second after the plan; without it the plan's minute counts."""
     evidence = run.load()
     if ended == "killed":
         evidence = replace(evidence, ending=None)
