@@ -5,8 +5,8 @@
 mutmut makes the mutants (configuration in ``pyproject.toml``) and keeps their results, so that ``mutmut
 show`` and ``mutmut results`` work as ever. Its own loop starts pytest anew for each of some thousand mutants;
 here pytest collects once, learns which test reaches which function, and a forked copy of that process runs
-the tests of one mutant, quickest and most deadly first, until one of them fails. Results of functions that
-did not change since are kept; survivors are tried again, and everything with ``--all``. Survivors come
+the tests of one mutant, most deadly and most focused first, until one of them fails. Results of functions
+that did not change since are kept; survivors are tried again, and everything with ``--all``. Survivors come
 first; the order is random, so that what was tried when it is stopped is a fair sample.
 """
 
@@ -45,6 +45,8 @@ Lines = dict[str, list[int]]
 """Lines that were run, by function."""
 TraceFunction = Callable[[FrameType, str, object], Any]
 LEARNED, DEADLY = ROOT / "mutants" / "learned.json", ROOT / "mutants" / "deadly.json"
+_LEAST = 1e-3
+"""Seconds; what takes less is not told apart."""
 OPTIONS = (
     *("-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider"),
     *("-p", "_hypothesis_pytestplugin", "-p", "syrupy", "--hypothesis-profile=mutation"),
@@ -66,11 +68,6 @@ class Mutant:
         name: str = mangled_name_from_mutant_name(self.name)
         return name
 
-    @property
-    def groups(self) -> tuple[str, str, str]:
-        """What a test that kills it is likely to kill as well: its function, its module, the rest."""
-        return self.function, self.name.rpartition(".")[0], "all"
-
     def note(self, code: int, seconds: float = 0.0) -> None:
         """Keep its result."""
         self.record.exit_code_by_key[self.name] = code
@@ -85,7 +82,8 @@ class Runner:
     Attributes:
         seconds: How long each test takes, by its place in the session.
         reached: Places of the tests that reach a function, with the lines of it that each runs.
-        deadly: How many mutants of a function, of a module and of all a test has killed so far.
+        breadth: How many functions each test reaches: a test of one function knows most about it.
+        deadly: How many mutants of a function a test has killed so far.
     """
 
     patterns: Sequence[str]
@@ -94,6 +92,7 @@ class Runner:
     budget: float
     seconds: dict[int, float] = field(default_factory=dict)
     reached: defaultdict[str, dict[int, frozenset[int]]] = field(default_factory=lambda: defaultdict(dict))
+    breadth: dict[int, int] = field(default_factory=dict)
     deadly: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     running: dict[int, tuple[Mutant, int, float]] = field(default_factory=dict)
 
@@ -126,14 +125,14 @@ class Runner:
         """Which tests were deadly for which mutants in earlier runs."""
         place = {item.nodeid: number for number, item in enumerate(session.items)}
         before = json.loads(DEADLY.read_text()) if DEADLY.exists() else {}
-        for group, counts in before.items():
+        for function, counts in before.items():
             known = {place[test]: count for test, count in counts.items() if test in place}
-            self.deadly[group].update(known)
+            self.deadly[function].update(known)
 
     def _remember(self, session: pytest.Session) -> None:
         named = {
-            group: {session.items[place].nodeid: count for place, count in counts.items()}
-            for group, counts in self.deadly.items()
+            function: {session.items[place].nodeid: count for place, count in counts.items()}
+            for function, counts in self.deadly.items()
         }
         DEADLY.write_text(json.dumps(named))
 
@@ -147,6 +146,7 @@ class Runner:
             if wanted[place]:
                 known[_identity(item)] = self._learned(item, following.pop(0) if following else None)
             self.seconds[place], lines = known[_identity(item)]
+            self.breadth[place] = len(lines)
             for function, seen in lines.items():
                 self.reached[function][place] = frozenset(seen)
         set_mutant_under_test("")
@@ -204,15 +204,21 @@ class Runner:
     def _order(self, mutant: Mutant) -> list[int]:
         """The tests for a mutant, while time lasts.
 
-        First those that killed its like, then some that together reach every line of the function, then
-        those that are deadly for its module, then the quick ones.
+        First those that killed its like, most per second; then some that together reach every line of the
+        function, then the rest, those that reach little else before those that reach much.
         """
-        here, near, everywhere = (self.deadly[group] for group in mutant.groups)
-        reached = self.reached[mutant.function]
-        first = {place: rank for rank, place in enumerate(_covering(reached, everywhere, self.seconds))}
+        every, deadly = self.reached[mutant.function], self.deadly[mutant.function]
+        quick = {place: lines for place, lines in every.items() if self.seconds[place] <= self.budget}
+        reached = quick or every
+        cost = {place: (self.breadth[place], self.seconds[place]) for place in reached}
+        first = {place: rank for rank, place in enumerate(_covering(reached, cost))}
         order = sorted(
             reached,
-            key=lambda place: (-here[place], first.get(place, math.inf), -near[place], self.seconds[place]),
+            key=lambda place: (
+                -deadly[place] / max(self.seconds[place], _LEAST),
+                first.get(place, math.inf),
+                cost[place],
+            ),
         )
         spent = itertools.accumulate(self.seconds[place] for place in order)
         return [place for place, total in zip(order, spent, strict=True) if total <= self.budget] or order[:1]
@@ -223,26 +229,20 @@ class Runner:
         told = os.read(reader, 4)
         os.close(reader)
         if told:
-            for group in mutant.groups:
-                self.deadly[group][int.from_bytes(told, "big")] += 1
+            self.deadly[mutant.function][int.from_bytes(told, "big")] += 1
         code = os.waitstatus_to_exitcode(status)
         mutant.note(TIMED_OUT if code < 0 else code, time.perf_counter() - begun)
 
 
-def _covering(
-    reached: Mapping[int, frozenset[int]], deadly: Counter[int], seconds: Mapping[int, float]
-) -> list[int]:
-    """Tests that together reach every line of a function that is reached at all, most lines first, thrice.
-
-    Of those that reach as many lines the most deadly comes first.
-    """
+def _covering(reached: Mapping[int, frozenset[int]], cost: Mapping[int, tuple[int, float]]) -> list[int]:
+    """Tests that together reach every line of a function that is reached at all, cheapest first, thrice."""
     chosen: list[int] = []
     for _ in range(3):
         left = set().union(*reached.values())
         while left:
-            rest = [place for place in reached if place not in chosen]
-            best = max(rest, key=lambda at: (len(reached[at] & left), deadly[at], -seconds[at]), default=None)
-            if best is None or not reached[best] & left:
+            more = (place for place in reached if place not in chosen and reached[place] & left)
+            best = min(more, key=cost.__getitem__, default=None)
+            if best is None:
                 break
             chosen.append(best)
             left -= reached[best]
