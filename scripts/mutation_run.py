@@ -44,7 +44,7 @@ KILLED, SURVIVED, UNREACHED, TIMED_OUT = 1, 0, 33, 36
 Lines = dict[str, list[int]]
 """Lines that were run, by function."""
 TraceFunction = Callable[[FrameType, str, object], Any]
-LEARNED, DEADLY = ROOT / "mutants" / "learned.json", ROOT / "mutants" / "deadly.json"
+LEARNED, DEADLY = ROOT / "mutants" / "reached.json", ROOT / "mutants" / "deadly.json"
 _LEAST = 1e-3
 """Seconds; what takes less is not told apart."""
 OPTIONS = (
@@ -168,10 +168,11 @@ class Runner:
 
             return each_line
 
-        begun = time.process_time()
         sys.settrace(each_call)
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         sys.settrace(None)
+        begun = time.process_time()  # of another run: tracing takes longer than many a test
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         return time.process_time() - begun, {function: sorted(seen) for function, seen in lines.items()}
 
     def _mutants(self) -> Iterator[Mutant]:
