@@ -114,16 +114,25 @@ def test_an_essay_without_a_score_has_no_grade_to_check(make_bound: Callable[...
     assert check_projections(bound.load()) == []
 
 
-def test_an_essay_that_has_a_score_without_having_been_compared(make_bound: Callable[..., Any]) -> None:
-    """It is graded like the others; whether it really was not compared is another question."""
+@pytest.fixture
+def uncompared(make_bound: Callable[..., Any]) -> Any:
+    """A run that scores and grades a student who was not compared with anybody."""
     bound = make_bound(publish=False)
-    student = bound.students[2]
-    silence(bound, student)
+    silence(bound, bound.students[2])
     bound.publish()
-    assert check_projections(bound.load()) == []
-    grade = bound.rows[student]["letter_grade"]
-    bound.rows[student].update(letter_grade="A", normalized_score=1.0)
-    (finding,) = check_projections(bound.load())
+    return bound
+
+
+def test_an_essay_that_has_a_score_without_having_been_compared(uncompared: Any) -> None:
+    """It is graded like the others; whether it really was not compared is another question."""
+    assert check_projections(uncompared.load()) == []
+
+
+def test_what_is_wrong_with_an_essay_that_was_not_compared_is_not_provable(uncompared: Any) -> None:
+    row = uncompared.rows[uncompared.students[2]]
+    grade = row["letter_grade"]
+    row.update(letter_grade="A", normalized_score=1.0)
+    (finding,) = check_projections(uncompared.load())
     assert finding.severity == "info"
     assert finding.message.endswith(f" gives {grade}")
 
@@ -137,14 +146,20 @@ def test_confidence_needs_the_scores_of_all_that_were_compared(bound: Any) -> No
     assert check_projections(bound.load()) == []
 
 
-@pytest.mark.parametrize("reference", [0, 2, -1])
-def test_confidence_is_told_for_the_anchor_that_fits_best(bound: Any, reference: int) -> None:
-    """The service takes its errors relative to any one anchor; the one student that differs is named."""
-    bound.reference = reference
-    bound.publish()
-    student = bound.students[2]
-    right = bound.project()[student]
-    bound.rows[student].update(confidence_score=0.25, confidence_label="LOW")
+@pytest.mark.parametrize("reference", [0, 1])
+def test_confidence_is_told_for_the_anchor_that_fits_best(
+    make_bound: Callable[..., Any], reference: int
+) -> None:
+    """The service takes its errors relative to either anchor; only the student that differs is named."""
+    bound = make_bound(5, ["E+", "B"])
+    first, other = bound.students[0], bound.students[2]
+    others = []
+    for bound.reference in (1 - reference, reference):
+        others.append(bound.project()[first].confidence_label)
+        bound.publish()
+    assert len(set(others)) == 2, "it matters which anchor it is"
+    right = bound.project()[other]
+    bound.rows[other].update(confidence_score=0.25, confidence_label="LOW")
     wanted = f"{right.confidence_score:.4f} {right.confidence_label}"
     text = f"confidence_score of essay 'anchor-2' is 0.2500 LOW, its standard error gives {wanted}"
     assert told(bound.load()) == [text]
