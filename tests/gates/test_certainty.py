@@ -228,6 +228,15 @@ class TestShares:
         assert never_certain(threshold, [0, 3, 6], number - 1) is not None
         assert never_certain(threshold, [0, 3, 6], number) is None
 
+    def test_an_interval_that_ends_on_the_bound_is_within_it(self, limit) -> None:
+        low, high = wilson_interval(100, 100)[0], wilson_interval(0, 100)[1]
+        for threshold in (
+            limit("agreement", min=low, confidence=0.95),
+            limit("inversion_rate", max=high, confidence=0.95),
+        ):
+            assert never_certain(threshold, [0, 3, 6], 50) is None
+            assert never_certain(threshold, [0, 3, 6], 49) is not None
+
     def test_two_anchors_can_be_asked_about(self, limit) -> None:
         assert never_certain(limit("agreement", min=0.6, confidence=0.95), [0, 3]) == (
             "agreement >= 0.60 cannot be shown with 95 % confidence by 1 comparison, however good the "

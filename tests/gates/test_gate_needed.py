@@ -274,9 +274,24 @@ class TestCountsOfPairs:
             f"all {have} pairs that can be inverted are compared; more anchors would help"
         )
 
-    def test_no_inversion_so_far_is_no_proof_for_more_pairs(self, asked) -> None:
+    def test_the_next_pair_may_decide(self, asked) -> None:
+        low = [number * wilson(0.4, number)[0] for number in (30, 31)]
+        found = asked("direct_inversions", (12.0, low[0], 16.5, "wilson"), max=sum(low) / 2)
+        assert found == more(4)  # 100 comparisons were of 30 pairs, 104 are of 31
+
+    def test_only_pairs_to_come_decide(self, asked) -> None:
+        """Computed anew from its lower end the interval of 27 of 30 would end at 28.9 already."""
+        low, high = (30 * end for end in wilson(0.9, 30))
+        assert high < 29
+        number = first_off(29, 31, lambda n: (n * wilson(0.9, n)[0], n))
+        assert asked("direct_inversions", (27.0, low, 29.5, "wilson"), max=29) == more(
+            two_digits(math.ceil(100 * number / 30) - 100)
+        )
+
+    @pytest.mark.parametrize("bound", [0, 1])
+    def test_no_inversion_so_far_is_no_proof_for_more_pairs(self, asked, bound: int) -> None:
         numbers = (0.0, 0.0, 30 * wilson(0.0, 30)[1], "wilson")
-        assert asked("direct_inversions", numbers, max=1) == never(
+        assert asked("direct_inversions", numbers, max=bound) == never(
             "not even all 60 pairs that can be inverted would be enough"
         )
 
