@@ -16,7 +16,6 @@ import argparse
 import fnmatch
 import gc
 import hashlib
-import itertools
 import json
 import math
 import os
@@ -214,8 +213,12 @@ class Runner:
             reached,
             key=lambda place: (-here[place], first.get(place, math.inf), -near[place], self.seconds[place]),
         )
-        spent = itertools.accumulate(self.seconds[place] for place in order)
-        return [place for place, total in zip(order, spent, strict=True) if total <= self.budget] or order[:1]
+        left, chosen = self.budget, []
+        for place in order:
+            if self.seconds[place] <= left:
+                chosen.append(place)
+                left -= self.seconds[place]
+        return chosen or order[:1]
 
     def _reap(self) -> None:
         child, status = os.wait()
