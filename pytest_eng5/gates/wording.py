@@ -16,7 +16,7 @@ def bound_text(bound: float, *, count: bool = False) -> str:
     """A threshold as the user would write it: ``1`` for a count, else at least two decimals (``0.90``)."""
     if not math.isfinite(bound):
         return str(bound)
-    text = f"{bound:.12f}".rstrip("0").rstrip(".") or "0"
+    text = _unsigned_zero(f"{bound:.12f}".rstrip("0").rstrip("."))
     if count or "e" in text:
         return text
     whole, _, decimals = text.partition(".")
