@@ -16,7 +16,7 @@ def bound_text(bound: float, *, count: bool = False) -> str:
     """A threshold as the user would write it: ``1`` for a count, else at least two decimals (``0.90``)."""
     if not math.isfinite(bound):
         return str(bound)
-    text = _unsigned_zero(f"{bound:.12f}".rstrip("0").rstrip("."))
+    text = f"{bound:z.12f}".rstrip("0").rstrip(".")
     if count:
         return text
     whole, _, decimals = text.partition(".")
@@ -29,9 +29,9 @@ def value_text(value: float, kind: Kind, low: float, high: float) -> str:
         return "undefined"
     inside = satisfies(value, low, high)
     for decimals in range(_DECIMALS[kind], 13):
-        text = f"{value:.{decimals}f}"
+        text = f"{value:z.{decimals}f}"
         if satisfies(float(text), low, high) == inside:
-            return _unsigned_zero(text)
+            return text
     return repr(value)
 
 
@@ -39,7 +39,7 @@ def interval_text(low: float, high: float, kind: Kind) -> str:
     """``0.61-0.90``; counts are rounded outwards to whole numbers, negative ends separated by ``to``."""
     if kind in ("count", "flag"):
         return _span(f"{math.floor(low + 1e-9)}", f"{math.ceil(high - 1e-9)}")
-    return _span(_unsigned_zero(f"{low:.2f}"), _unsigned_zero(f"{high:.2f}"))
+    return _span(f"{low:z.2f}", f"{high:z.2f}")
 
 
 def ends_text(low: float, high: float, *bounds: float) -> str:
@@ -49,10 +49,10 @@ def ends_text(low: float, high: float, *bounds: float) -> str:
 
 def _end(end: float, bounds: tuple[float, ...]) -> str:
     for decimals in range(2, 13):
-        text = f"{end:.{decimals}f}"
+        text = f"{end:z.{decimals}f}"
         shown = float(text)
         if all((end > bound, end < bound) == (shown > bound, shown < bound) for bound in bounds):
-            return _unsigned_zero(text)
+            return text
     return repr(end)
 
 
@@ -63,7 +63,3 @@ def _span(low: str, high: str) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 comparison``, ``66 comparisons``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _unsigned_zero(text: str) -> str:
-    return text.removeprefix("-") if float(text) == 0 else text
