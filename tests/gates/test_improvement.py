@@ -102,11 +102,12 @@ class TestVerdict:
             metric="direct_inversions",
             status=Status.UNDECIDED,
             message=(
-                "UNDECIDED direct_inversions of rubric_b better by 4 >= 1.5 than that of control (2 against 6, "
-                "95 % CI 0.00 to 6.00, p 0.040, 66 common pairs, 9 judged differently)"
+                "UNDECIDED direct_inversions of rubric_b better by 4 >= 1.5 than that of control "
+                "(2 against 6, 95 % CI 0.00 to 6.00, p 0.040, 66 common pairs, 9 judged differently)"
             ),
             hint=(
-                "about 103 more comparisons of either variant would decide, if the difference stays where it is"
+                "about 103 more comparisons of either variant would decide, "
+                "if the difference stays where it is"
             ),
             improvement=4.0,
             low=0.0,
