@@ -123,6 +123,15 @@ def test_lost_callbacks_are_no_early_stop(stopped: Callable[..., Any], n: int, l
     assert change(run) is None
 
 
+@pytest.mark.parametrize("essays", [0, 1])
+def test_a_plan_without_two_essays_has_no_waves(stopped: Callable[..., Any], essays: int) -> None:
+    """Comparisons of essays that are not in it are told elsewhere."""
+    run = stopped(6, waves(6, 5))
+    run.score()
+    del run.plan["essays"][essays:]
+    assert change(run) is None
+
+
 def test_the_order_of_waves_is_that_of_their_ends(stopped: Callable[..., Any], make: Any) -> None:
     """Whatever the order of capture: the comparisons that ended last are the last wave."""
     run = stopped(6, waves(6, 4))
