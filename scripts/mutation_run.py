@@ -16,7 +16,6 @@ import argparse
 import fnmatch
 import gc
 import hashlib
-import itertools
 import json
 import math
 import os
@@ -208,9 +207,7 @@ class Runner:
         First those that killed its like, most per second; then some that together reach every line of the
         function, then the rest, those that reach little else before those that reach much.
         """
-        every, deadly = self.reached[mutant.function], self.deadly[mutant.function]
-        quick = {place: lines for place, lines in every.items() if self.seconds[place] <= self.budget}
-        reached = quick or every
+        reached, deadly = self.reached[mutant.function], self.deadly[mutant.function]
         cost = {place: (self.breadth[place], self.seconds[place]) for place in reached}
         first = {place: rank for rank, place in enumerate(_covering(reached, cost))}
         order = sorted(
@@ -221,8 +218,7 @@ class Runner:
                 cost[place],
             ),
         )
-        spent = itertools.accumulate(self.seconds[place] for place in order)
-        return [place for place, total in zip(order, spent, strict=True) if total <= self.budget] or order[:1]
+        return _within(self.budget, order, self.seconds) or order[:1]
 
     def _reap(self) -> None:
         child, status = os.wait()
@@ -233,6 +229,16 @@ class Runner:
             self.deadly[mutant.function][int.from_bytes(told, "big")] += 1
         code = os.waitstatus_to_exitcode(status)
         mutant.note(TIMED_OUT if code < 0 else code, time.perf_counter() - begun)
+
+
+def _within(budget: float, order: Sequence[int], seconds: Mapping[int, float]) -> list[int]:
+    """Those of the tests, in their order, for which there is time; one that takes too long is left out."""
+    chosen: list[int] = []
+    for place in order:
+        if seconds[place] <= budget:
+            budget -= seconds[place]
+            chosen.append(place)
+    return chosen
 
 
 def _covering(reached: Mapping[int, frozenset[int]], cost: Mapping[int, tuple[int, float]]) -> list[int]:

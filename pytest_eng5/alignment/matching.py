@@ -9,12 +9,14 @@ spread of tau between their runs came within a fifth of the true one.
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
 
-from pytest_eng5.alignment.agreement import kendall_tau_b
+from pytest_eng5.alignment.agreement import attainable_tau_b, kendall_tau_b
 from pytest_eng5.alignment.bradley_terry import ALPHA, fit_wins
 from pytest_eng5.alignment.calibrated import predictive_scale
-from pytest_eng5.alignment.data import AlignmentData, AlignmentDataError, FloatArray
+from pytest_eng5.alignment.data import AlignmentData, AlignmentDataError, FloatArray, IntArray
 from pytest_eng5.alignment.position_model import fit_outcomes
 from pytest_eng5.alignment.simulation import SimulatedJudge, simulated_runs
 
@@ -47,6 +49,9 @@ def judge_of_run(
 ) -> SimulatedJudge:
     """The judge behind a recorded run: its scores and η as far as known, its tau on average.
 
+    Of a run without a discordant pair it is only known that they are rare: it counts as half a one, the usual
+    correction of a count of none, as otherwise the judge would be taken to be nearly perfect.
+
     Anchors with an unknown grade or without a comparison are left out. If all others have one grade, there is
     no tau to match.
 
@@ -70,7 +75,14 @@ def judge_of_run(
     tau = float(kendall_tau_b(judge.ranks, fit_wins(wins, alpha)))
     if np.isnan(tau):
         return judge
-    return _matched(judge, tau, scored.n_comparisons, runs, seed)
+    return _matched(judge, min(tau, _half_discordant(judge.ranks)), scored.n_comparisons, runs, seed)
+
+
+def _half_discordant(ranks: IntArray) -> float:
+    """tau-b between none and one of the pairs discordant."""
+    most = attainable_tau_b(ranks)
+    untied = most**2 * comb(len(ranks), 2)
+    return most * (1 - 1 / untied)
 
 
 def improved_judge(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from statistics import multimode
 
 from pytest_eng5.checks.drafting import about
 from pytest_eng5.checks.views import in_order
@@ -87,8 +88,7 @@ def _against_others(event: CapturedEvent, usual: Judge | None) -> tuple[str, str
 
 def _against_result(evidence: RunEvidence, counts: Counter[Judge]) -> Iterator[Finding]:
     """The rich result names the most frequent judge of the successes; ties may go either way."""
-    most = max(counts.values(), default=0)
-    usual = sorted(judge for judge, count in counts.items() if count == most)
+    usual = sorted(multimode(counts.elements()))
     told: set[Judge] = set()
     for event in in_order(evidence.results):
         judge = (event.result.model_provider, event.result.model_used)

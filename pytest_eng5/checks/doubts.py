@@ -40,8 +40,7 @@ def _is_doubt(finding: Finding) -> bool:
         return False
     if finding.code in _OF_THE_RUN:
         return True
-    topic = (finding.position or "").partition("[")[0]
-    of_a_callback = topic.endswith(topic_name(ProcessingEvent.LLM_COMPARISON_RESULT))
+    of_a_callback = f"{topic_name(ProcessingEvent.LLM_COMPARISON_RESULT)}[" in (finding.position or "")
     harmless = finding.code in ("META-MISSING", "META-MALFORMED") and (finding.field or "").endswith(
         _HARMLESS_FIELDS
     )

@@ -133,7 +133,7 @@ def _conflict(first: CapturedEvent, other: CapturedEvent, left: Any, right: Any)
     fields = list(_differences(left, right))
     text = f"same request id as {short_position(first.record.position)}, but other {listed(fields)}"
     hint = "compare both records in events/comparisons.jsonl; only the first one captured was counted"
-    return about(other, "EVENT-CONFLICT", text, hint=hint, field=f"/data{fields[0]}" if fields else None)
+    return about(other, "EVENT-CONFLICT", text, hint=hint, field=f"/data{fields[0]}")
 
 
 def _differences(left: Any, right: Any, path: tuple[str, ...] = ()) -> Iterator[str]:

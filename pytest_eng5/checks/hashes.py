@@ -7,8 +7,8 @@ determine each other: that is judged of every callback.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from statistics import mode
 from typing import TypeVar
 
 from pytest_eng5.checks.drafting import about, essay_ids
@@ -40,7 +40,7 @@ def check_hashes(evidence: RunEvidence, callbacks: Sequence[CapturedEvent]) -> I
     ]
     for same_hash in _repeated((digest, (event, pair)) for event, pair, digest in usable):
         yield from _collisions(same_hash)
-    prompts = (((*pair, *_hashing(event)), (event, digest)) for event, pair, digest in usable)
+    prompts = (((*pair, _hashed_for(event)), (event, digest)) for event, pair, digest in usable)
     for same_prompt in _repeated(prompts):
         yield from _mismatches(same_prompt)
 
@@ -114,10 +114,10 @@ def _pair_and_hash(evidence: RunEvidence, event: CapturedEvent) -> tuple[tuple[s
     return (pair, digest) if is_of_run(evidence, pair[0]) and is_of_run(evidence, pair[1]) else None
 
 
-def _hashing(event: CapturedEvent) -> tuple[object, ...]:
+def _hashed_for(event: CapturedEvent) -> str | None:
     """What else decides the hash: errors hash anew, with a suffix that depends on the provider (3.3)."""
     callback = event.comparison
-    return ("success",) if callback.is_success else ("error", callback.provider)
+    return None if callback.is_success else callback.provider
 
 
 def _collisions(same_hash: Sequence[tuple[CapturedEvent, tuple[str, ...]]]) -> Iterator[Finding]:
@@ -136,10 +136,7 @@ def _collisions(same_hash: Sequence[tuple[CapturedEvent, tuple[str, ...]]]) -> I
 
 def _mismatches(same_prompt: Sequence[tuple[CapturedEvent, str]]) -> Iterator[Finding]:
     """META-HASH-MISMATCH: callbacks about the same ordered pair have the hash that most of them have."""
-    counts = Counter(digest for _, digest in same_prompt)
-    usual = counts.most_common(1)[0][0]
-    if len(counts) == 1:
-        return
+    usual = mode(digest for _, digest in same_prompt)
     hint = "the essays' texts, the rubric or the instructions changed during the run, or the hash was altered"
     for event, digest in same_prompt:
         if digest != usual:

@@ -40,9 +40,7 @@ def short_id(identifier: str) -> str:
 
 def short_topic(topic: str) -> str:
     """A topic without prefix, ``huleedu.``, the provider's name space and version: ``comparison_result``."""
-    _, found, rest = topic.rpartition("huleedu.")
-    name = rest if found else topic
-    return name.removeprefix("llm_provider.").removesuffix(".v1")
+    return topic.rpartition("huleedu.")[2].removeprefix("llm_provider.").removesuffix(".v1")
 
 
 def short_position(position: str) -> str:

@@ -13,7 +13,7 @@ from pytest_eng5.reports import JUnitCase, VariantOutcome, terminal_table, write
 from pytest_eng5.reports.comparison_junit import comparison_junit_path, comparison_suite
 from pytest_eng5.reports.comparison_model import Comparison
 from pytest_eng5.reports.comparison_report import read_comparisons
-from pytest_eng5.reports.comparison_text import tables
+from pytest_eng5.reports.comparison_text import tables, undecided_comparisons
 from pytest_eng5.reports.noise import noise_lines
 from pytest_eng5.reports.session import undecided_text
 from pytest_eng5.reports.variant_junit import junit_path, suite_of
@@ -52,7 +52,8 @@ def report_session(runtime: Runtime, recorder: Recorder) -> SessionReport | None
     write_session(runtime.session, outcomes, compared)
     judged = any(outcome.judging for outcome in outcomes)
     table = [*terminal_table(outcomes), *noise_lines(outcomes), *tables(compared)]
-    return SessionReport(runtime.session, table, judged, tuple(undecided_text(outcomes)))
+    undecided = (*undecided_text(outcomes), *undecided_comparisons(compared))
+    return SessionReport(runtime.session, table, judged, undecided)
 
 
 def _write_comparisons(

@@ -6,12 +6,13 @@ Needs nothing but thresholds and expert grades, and no numerical library, so tha
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 from pytest_eng5.gates.registry import METRICS, MetricInfo
 from pytest_eng5.gates.threshold import TOLERANCE, ThresholdLike, bounds_of, confidence_of
-from pytest_eng5.gates.wording import bound_text
+from pytest_eng5.gates.wording import bound_text, plural
 
 __all__ = ["never_certain"]
 
@@ -98,11 +99,11 @@ def _share(name: str, threshold: ThresholdLike, number: int, z2: float, percent:
 
     if possible(number):
         return None
-    needed = _least(possible, number)
+    needed = _least(possible)
     more = "no number of them would be enough" if needed is None else f"it takes at least {needed}"
-    unit = "pairs" if name == "flip_rate" else "comparisons"
+    unit = "pair" if name == "flip_rate" else "comparison"
     return (
-        f"{name} {_demand(threshold)} cannot be shown with {percent} confidence by {number} {unit}, "
+        f"{name} {_demand(threshold)} cannot be shown with {percent} confidence by {plural(number, unit)}, "
         f"however good the judge: {more}"
     )
 
@@ -113,16 +114,9 @@ def _narrowest(low: float, high: float, n: float, z2: float) -> float:
     return 2 * math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
 
 
-def _least(possible: Callable[[int], bool], number: int) -> int | None:
-    below, enough = number, 2 * number
-    while not possible(enough):
-        below, enough = enough, 2 * enough
-        if enough > _MOST:
-            return None
-    while enough - below > 1:
-        middle = (below + enough) // 2
-        below, enough = (below, middle) if possible(middle) else (middle, enough)
-    return enough
+def _least(possible: Callable[[int], bool]) -> int | None:
+    number = bisect_left(range(_MOST + 1), True, key=possible)
+    return number if number <= _MOST else None
 
 
 def _demand(threshold: ThresholdLike) -> str:

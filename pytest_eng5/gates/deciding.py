@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_eng5.gates.threshold import ThresholdLike, bounds_of
 from pytest_eng5.gates.wording import plural
 
 if TYPE_CHECKING:
-    from pytest_eng5.alignment import AlignmentMetrics, MetricValue
+    from pytest_eng5.alignment import AlignmentMetrics
 
 __all__ = ["Needed", "needed_to_decide"]
 
@@ -47,9 +48,9 @@ def needed_to_decide(threshold: ThresholdLike, metrics: AlignmentMetrics) -> Nee
     if found.method == "model":
         sentence = "how many comparisons would decide is not estimated for this figure; more would help"
         return Needed(None, sentence, "more comparisons would help")
-    low, high = bounds_of(threshold)
-    rule = _rule(threshold.metric, found)
-    answers = [rule(found, bound, metrics) for bound in (low, high) if found.low <= bound <= found.high]
+    seen, rule = _Seen(found.value, found.low, found.high), _rule(threshold.metric, found.method)
+    held = [bound for bound in bounds_of(threshold) if seen.low <= bound <= seen.high]
+    answers = [rule(seen, bound, metrics) for bound in held]
     reasons = [answer for answer in answers if isinstance(answer, str)]
     if reasons or not answers:
         why = reasons[0] if reasons else "the interval is off the threshold already"
@@ -70,8 +71,8 @@ def _estimate(total: int, metric: str, metrics: AlignmentMetrics) -> Needed:
     if population.pairs_compared == population.pairs:
         sentence += (
             f"; all {population.pairs} pairs are compared, so it repeats pairs, which is no news from a "
+            "judge that repeats itself"
         )
-        sentence += "judge that repeats itself"
     return Needed(population.comparisons + more, sentence, f"about {more} more would decide")
 
 
@@ -82,84 +83,83 @@ def _rounded(number: int) -> int:
 
 
 _Answer = int | str
-_Rule = Callable[["MetricValue", float, "AlignmentMetrics"], _Answer]
 _ON_THE_BOUND = "the value lies on the threshold"
 
 
-def _rule(metric: str, found: MetricValue) -> _Rule:
+class _Seen(NamedTuple):
+    """A value with an interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+_Rule = Callable[[_Seen, float, "AlignmentMetrics"], _Answer]
+
+
+def _on(seen: _Seen, scale: Callable[[float], float]) -> _Seen:
+    return _Seen._make(map(scale, seen))
+
+
+def _rule(metric: str, method: str) -> _Rule:
     if metric in ("kendall_tau", "kendall_tau_a"):
         return _tau
     if metric == "ssr":
         return _reliability
-    if found.method != "wilson":
+    if method != "wilson":
         return _plain
     return _WILSON[metric]
 
 
-def _plain(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
+def _plain(seen: _Seen, bound: float, metrics: AlignmentMetrics) -> _Answer:
     from pytest_eng5.alignment import comparisons_to_decide  # needs numpy, which collection does without
 
-    low, high = found.low or 0.0, found.high or 0.0
-    total = comparisons_to_decide(found.value, low, high, bound, metrics.population.comparisons)
+    total = comparisons_to_decide(*seen, bound, metrics.population.comparisons)
     return _ON_THE_BOUND if total is None else total
 
 
-def _tau(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
+def _tau(seen: _Seen, bound: float, metrics: AlignmentMetrics) -> _Answer:
     """As the share of concordant pairs that tau stands for."""
-    share = replace(
-        found,
-        value=(1 + found.value) / 2,
-        low=(1 + (found.low or 0.0)) / 2,
-        high=(1 + (found.high or 0.0)) / 2,
-    )
-    return _more(share, (1 + bound) / 2, metrics.population.comparisons, metrics)
+
+    def concordant(tau: float) -> float:
+        return (1 + tau) / 2
+
+    return _more(_on(seen, concordant), concordant(bound), metrics.population.comparisons, metrics)
 
 
-def _more(share: MetricValue, bound: float, number: int, metrics: AlignmentMetrics) -> _Answer:
+def _more(share: _Seen, bound: float, number: int, metrics: AlignmentMetrics) -> _Answer:
     """How many of what a share is of, if each is worth as much as now."""
-    from pytest_eng5.alignment import comparisons_to_decide_share
+    from pytest_eng5.alignment import comparisons_to_decide_share, wilson_number
 
     confidence = metrics.bootstrap.confidence
-    worth = _worth(share, metrics) / number
+    worth = wilson_number(*share, confidence) / number
     total = comparisons_to_decide_share(share.value, bound, number, confidence, worth)
     return _ON_THE_BOUND if total is None else total
 
 
-def _worth(share: MetricValue, metrics: AlignmentMetrics) -> float:
-    """The effective number that the Wilson interval of a share was made for."""
-    from pytest_eng5.alignment import wilson_number
-
-    return wilson_number(share.value, share.low or 0.0, share.high or 0.0, metrics.bootstrap.confidence)
-
-
-def _reliability(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
+def _reliability(seen: _Seen, bound: float, metrics: AlignmentMetrics) -> _Answer:
     from pytest_eng5.alignment import comparisons_to_decide_reliability
 
-    low, high, have = found.low or 0.0, found.high or 0.0, metrics.population.comparisons
-    total = comparisons_to_decide_reliability(found.value, low, high, bound, have)
+    total = comparisons_to_decide_reliability(*seen, bound, metrics.population.comparisons)
     return "more comparisons without a common scale do not make one" if total is None else total
 
 
-def _share(whole: str, shift: float = 0.0) -> _Rule:
-    """A share of the comparisons that a field of the population counts."""
-
-    def rule(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
-        number: int = getattr(metrics.population, whole)
-        low, high = (found.low or 0.0) + shift, (found.high or 0.0) + shift
-        share = replace(found, value=found.value + shift, low=low, high=high)
-        total = _more(share, bound + shift, number, metrics)
-        if isinstance(total, str):
-            return total
-        return math.ceil(total * metrics.population.comparisons / number - 1e-9)
-
-    return rule
+def _share(
+    seen: _Seen, bound: float, metrics: AlignmentMetrics, *, whole: str, shift: float = 0.0
+) -> _Answer:
+    """A share of the comparisons that a field of the population counts, less ``shift``."""
+    number: int = getattr(metrics.population, whole)
+    total = _more(_on(seen, lambda end: end + shift), bound + shift, number, metrics)
+    if isinstance(total, str):
+        return total
+    return math.ceil(total * metrics.population.comparisons / number - 1e-9)
 
 
-def _flips(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
+def _flips(seen: _Seen, bound: float, metrics: AlignmentMetrics) -> _Answer:
     """A share of pairs in both orders, of which there are not more than pairs."""
     population = metrics.population
     number = population.pairs_in_both_orders
-    total = _more(found, bound, number, metrics)
+    total = _more(seen, bound, number, metrics)
     if isinstance(total, str):
         return total
     if total > population.pairs:
@@ -167,37 +167,31 @@ def _flips(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answ
     return population.comparisons + 2 * (total - number)
 
 
-def _pairs(compared: str, every: str) -> _Rule:
+def _pairs(seen: _Seen, bound: float, metrics: AlignmentMetrics, *, kind: str) -> _Answer:
     """A count of pairs: only pairs that were not compared yet can move its interval."""
+    from pytest_eng5.alignment import wilson_interval, wilson_number
 
-    def rule(found: MetricValue, bound: float, metrics: AlignmentMetrics) -> _Answer:
-        from pytest_eng5.alignment import wilson_interval
-
-        population = metrics.population
-        have: int = getattr(population, compared)
-        most: int = getattr(population, every)
-        if have >= most:
-            return f"all {most} pairs that can be inverted are compared; more anchors would help"
-        low, high = (found.low or 0.0) / have, (found.high or 0.0) / have
-        share = replace(found, value=found.value / have, low=low, high=high)
-        worth = _worth(share, metrics) / have
-        for number in range(have + 1, most + 1):
-            some = number * worth
-            low, high = wilson_interval(share.value * some, some, metrics.bootstrap.confidence)
-            if not low * number <= bound <= high * number:
-                return math.ceil(population.comparisons * number / have - 1e-9)
-        return f"not even all {most} pairs that can be inverted would be enough"
-
-    return rule
+    population, confidence = metrics.population, metrics.bootstrap.confidence
+    have: int = getattr(population, f"{kind}_pairs_compared")
+    most: int = getattr(population, f"{kind}_pairs")
+    if have >= most:
+        return f"all {most} pairs that can be inverted are compared; more anchors would help"
+    share = _on(seen, lambda count: count / have)
+    worth = wilson_number(*share, confidence) / have
+    for number in range(have + 1, most + 1):
+        some = number * worth
+        low, high = wilson_interval(share.value * some, some, confidence)
+        if not low * number <= bound <= high * number:
+            return math.ceil(population.comparisons * number / have - 1e-9)
+    return f"not even all {most} pairs that can be inverted would be enough"
 
 
-_OF_PAIRS = _pairs("decidable_pairs_compared", "decidable_pairs")
 _WILSON: dict[str, _Rule] = {
-    "inversion_rate": _share("comparisons"),
-    "agreement": _share("decidable_comparisons"),
-    "position_bias": _share("comparisons", 0.5),
+    "inversion_rate": partial(_share, whole="comparisons"),
+    "agreement": partial(_share, whole="decidable_comparisons"),
+    "position_bias": partial(_share, whole="comparisons", shift=0.5),
     "flip_rate": _flips,
-    "direct_inversions": _OF_PAIRS,
-    "majority_inversions": _OF_PAIRS,
-    "upper_grade_inversions": _pairs("upper_pairs_compared", "upper_pairs"),
+    "direct_inversions": partial(_pairs, kind="decidable"),
+    "majority_inversions": partial(_pairs, kind="decidable"),
+    "upper_grade_inversions": partial(_pairs, kind="upper"),
 }

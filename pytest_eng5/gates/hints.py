@@ -22,8 +22,7 @@ def hint_for(threshold: ThresholdLike, metrics: AlignmentMetrics, status: str) -
         return f"{name} has no interval, so its value was judged"
     own = _OWN.get(name)
     special = own(threshold, metrics, status) if own else None
-    certain = confidence_of(threshold) is not None
-    return special or (_close(threshold, found) if status == "FAIL" and not certain else None)
+    return special or (_close(threshold, found) if status == "FAIL" else None)
 
 
 def _close(threshold: ThresholdLike, found: MetricValue) -> str | None:

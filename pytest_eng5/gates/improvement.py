@@ -127,7 +127,7 @@ def _change(figure: str, gain: float, minimum: float) -> str:
 
 
 def _value(figure: str, value: float) -> str:
-    return f"{value:.{0 if figure in _LOWER_IS_BETTER else 3}f}"
+    return f"{value:z.{0 if figure in _LOWER_IS_BETTER else 3}f}"
 
 
 def _context(comparison: VariantComparison, figure: str, low: float, high: float) -> str:
@@ -138,7 +138,7 @@ def _context(comparison: VariantComparison, figure: str, low: float, high: float
         p_value += f", {_p_text(difference.adjusted_p_value)} over all variants"
     return (
         f"{_value(figure, difference.candidate)} against {_value(figure, difference.baseline)}, "
-        f"{percent} {low:.2f} to {high:.2f}, {p_value}, "
+        f"{percent} {low:z.2f} to {high:z.2f}, {p_value}, "
         f"{plural(comparison.pairs, 'common pair')}, {comparison.differing_pairs} judged differently"
     )
 

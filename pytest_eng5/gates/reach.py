@@ -135,8 +135,7 @@ def contradictions(
     known = [rank for rank in grade_ranks if rank is not None]
     if len(known) < 2 or len(known) != len(grade_ranks):
         return []
-    pairs = len(known) * (len(known) - 1) // 2
-    limit = pairs if comparisons_max is None else comparisons_max
+    limit = _pairs(known)[0] if comparisons_max is None else comparisons_max
     every = {threshold.metric: threshold for threshold in thresholds}
     return [*_zero_win_trap(every, known, limit), *_too_few(every, known, limit)]
 
@@ -148,8 +147,8 @@ def _zero_win_trap(every: dict[str, ThresholdLike], known: list[int], limit: int
     if demand is None or zero is None or satisfies(1.0, *bounds_of(zero)) or bounds_of(zero)[0] > 0:
         return
     lowest = known.count(max(known))
-    once = limit <= len(known) * (len(known) - 1) // 2
-    if len(set(known)) > 1 and (lowest == 1 or (lowest == 2 and once)):
+    pairs, untied = _pairs(known)
+    if untied and (lowest == 1 or (lowest == 2 and limit <= pairs)):
         who = "the one anchor" if lowest == 1 else "one of the two anchors"
         yield Contradiction(
             (demand, "zero_win_anchors"),
@@ -172,7 +171,7 @@ def _forbids_inversions(threshold: ThresholdLike | None) -> bool:
 
 def _too_few(every: dict[str, ThresholdLike], known: list[int], limit: int) -> Iterator[Contradiction]:
     n = len(known)
-    pairs = n * (n - 1) // 2
+    pairs, _ = _pairs(known)
     if every and limit < n - 1:
         yield Contradiction(
             tuple(every),
@@ -194,6 +193,5 @@ def _too_few(every: dict[str, ThresholdLike], known: list[int], limit: int) -> I
 
 def _pairs(grade_ranks: Sequence[int]) -> tuple[int, int]:
     """Number of pairs, and of those with different grades."""
-    n = len(grade_ranks)
-    tied = sum(count * (count - 1) // 2 for count in Counter(grade_ranks).values())
-    return n * (n - 1) // 2, n * (n - 1) // 2 - tied
+    every = math.comb(len(grade_ranks), 2)
+    return every, every - sum(math.comb(count, 2) for count in Counter(grade_ranks).values())

@@ -165,7 +165,7 @@ def metric_info(name: str) -> MetricInfo:
     """
     info = METRICS.get(name)
     if info is None:
-        near = get_close_matches(name, METRICS, n=1, cutoff=0.5)
+        near = get_close_matches(name, METRICS, cutoff=0.5)  # best first
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UnknownMetricError(f"unknown metric {name!r}", fix=f"{hint}known: {', '.join(METRICS)}")
     return info

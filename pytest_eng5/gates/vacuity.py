@@ -31,7 +31,7 @@ def _nothing(found: Population) -> str | None:
     if found.uncompared:
         return f"{_names(found.uncompared, found.anchors)} took part in no comparison"
     if not found.connected:
-        return f"the {plural(found.comparisons, 'comparison')} leave the anchors in unconnected groups"
+        return f"the {found.comparisons} comparisons leave the anchors in unconnected groups"
     return None
 
 

@@ -195,7 +195,8 @@ def _relation(info: MetricInfo, threshold: ThresholdLike, value: float) -> str:
 
 def _demand(info: MetricInfo, threshold: ThresholdLike) -> str:
     count = info.kind in ("count", "flag")
-    ends = zip((">=", "<="), bounds_of(threshold), strict=True)
+    low, high = bounds_of(threshold)
+    ends = ((">=", low), ("<=", high))
     return " and ".join(f"{sign} {bound_text(b, count=count)}" for sign, b in ends if math.isfinite(b))
 
 

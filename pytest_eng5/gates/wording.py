@@ -16,8 +16,8 @@ def bound_text(bound: float, *, count: bool = False) -> str:
     """A threshold as the user would write it: ``1`` for a count, else at least two decimals (``0.90``)."""
     if not math.isfinite(bound):
         return str(bound)
-    text = f"{bound:.12f}".rstrip("0").rstrip(".") or "0"
-    if count or "e" in text:
+    text = f"{bound:z.12f}".rstrip("0").rstrip(".")
+    if count:
         return text
     whole, _, decimals = text.partition(".")
     return f"{whole}.{decimals:0<2}"
@@ -29,42 +29,37 @@ def value_text(value: float, kind: Kind, low: float, high: float) -> str:
         return "undefined"
     inside = satisfies(value, low, high)
     for decimals in range(_DECIMALS[kind], 13):
-        text = f"{value:.{decimals}f}"
+        text = f"{value:z.{decimals}f}"
         if satisfies(float(text), low, high) == inside:
-            return _unsigned_zero(text)
+            return text
     return repr(value)
 
 
 def interval_text(low: float, high: float, kind: Kind) -> str:
     """``0.61-0.90``; counts are rounded outwards to whole numbers, negative ends separated by ``to``."""
     if kind in ("count", "flag"):
-        ends = f"{math.floor(low + 1e-9)}", f"{math.ceil(high - 1e-9)}"
-    else:
-        ends = _unsigned_zero(f"{low:.2f}"), _unsigned_zero(f"{high:.2f}")
-    return (" to " if ends[0].startswith("-") else "-").join(ends)
+        return _span(f"{math.floor(low + 1e-9)}", f"{math.ceil(high - 1e-9)}")
+    return _span(f"{low:z.2f}", f"{high:z.2f}")
 
 
 def ends_text(low: float, high: float, *bounds: float) -> str:
     """An interval that is judged: as many decimals, two at least, as keep each end on its side of bounds."""
-    ends = [_end(end, bounds) for end in (low, high)]
-    return (" to " if ends[0].startswith("-") else "-").join(ends)
+    return _span(_end(low, bounds), _end(high, bounds))
 
 
 def _end(end: float, bounds: tuple[float, ...]) -> str:
-    finite = [bound for bound in bounds if math.isfinite(bound)]
     for decimals in range(2, 13):
-        text = f"{end:.{decimals}f}"
-        if all((end > bound) == (float(text) > bound) for bound in finite) and all(
-            (end < bound) == (float(text) < bound) for bound in finite
-        ):
-            return _unsigned_zero(text)
+        text = f"{end:z.{decimals}f}"
+        shown = float(text)
+        if all((end > bound, end < bound) == (shown > bound, shown < bound) for bound in bounds):
+            return text
     return repr(end)
+
+
+def _span(low: str, high: str) -> str:
+    return f"{low} to {high}" if low.startswith("-") else f"{low}-{high}"
 
 
 def plural(count: int, noun: str) -> str:
     """``1 comparison``, ``66 comparisons``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _unsigned_zero(text: str) -> str:
-    return text.lstrip("-") if float(text) == 0 else text

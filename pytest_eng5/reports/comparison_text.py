@@ -30,6 +30,7 @@ __all__ = [
     "pairs_summary",
     "pairs_text",
     "tables",
+    "undecided_comparisons",
 ]
 
 FIGURES = {
@@ -211,3 +212,14 @@ def pair_text(pair: ComparedPair) -> str:
 def tables(comparisons: Iterable[Comparison]) -> list[str]:
     """The tables of several scenarios, an empty line before each."""
     return [line for comparison in comparisons for line in ("", *comparison_table(comparison))]
+
+
+def undecided_comparisons(comparisons: Iterable[Comparison]) -> Iterator[str]:
+    """A line per figure of a candidate that is undecided, whatever becomes of it."""
+    for comparison in comparisons:
+        warned = ", only warned of" if comparison.undecided == "warn" else ""
+        for candidate in comparison.candidates:
+            for verdict in candidate.verdicts:
+                if verdict.status == "UNDECIDED":
+                    message = verdict.message.removeprefix("UNDECIDED ")
+                    yield f"{one_line(comparison.scenario)} / compare: {message}{warned}"

@@ -220,7 +220,7 @@ def _cautions(data: AlignmentData) -> Iterator[str]:
     """What the figures of a recorded judge do not tell by themselves."""
     yield "the judge is itself estimated from these comparisons: plan with more runs to be surer"
     if not inverted_comparisons(data.wins(), data.ranks()):
-        yield "not one comparison is inverted: how sharp it is cannot be told, so take this as the best case"
+        yield "not one comparison is inverted: half a discordant pair is assumed, as its sharpness is unknown"
 
 
 def gates_of(texts: Sequence[str], grades: Sequence[str]) -> tuple[PlannedGate, ...]:

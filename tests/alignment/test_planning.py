@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
 from pytest_eng5.alignment import (
     AlignmentDataError,
@@ -98,6 +99,19 @@ class TestJudges:
         data = make(GRADES, games_of(table))
         observed = alignment_metrics(data, bootstrap=0).values["kendall_tau"].value
         assert taus(judge_of_run(data), 66, 600, 1).mean() == pytest.approx(observed, abs=0.03)
+
+    def test_a_run_without_a_discordant_pair_is_no_perfect_judge(self, make, full_round) -> None:
+        """Half a discordant pair: the planned width is about that of the interval of the run itself."""
+        games = [(won, lost, "AB"[(won + lost) % 2]) for won, lost in full_round(len(GRADES))]
+        data = make(GRADES, games)
+        judge = judge_of_run(data)
+        order = np.arange(len(RANKS))
+        one_swap = order[[0, 2, 1, *range(3, len(RANKS))]]
+        half = np.mean([kendalltau(RANKS, some).statistic for some in (order, one_swap)])
+        assert taus(judge, 66, 2000, 1).mean() == pytest.approx(half, abs=0.006)
+        found = alignment_metrics(data, bootstrap=500).values["kendall_tau"]
+        width = (found.high or 0) - (found.low or 0)
+        assert precision_at(judge, 66).width == pytest.approx(width, rel=0.4)
 
     def test_one_grade_has_no_tau_to_match(self, make, full_round) -> None:
         judge = judge_of_run(make(["B"] * 5, full_round(5)))

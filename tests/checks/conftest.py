@@ -7,7 +7,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -36,12 +36,14 @@ from recorded_messages import (
     system_metadata,
 )
 
-from pytest_eng5.contracts import topic_name
+from pytest_eng5.contracts import ProcessingEvent, decode_event, topic_name
 from pytest_eng5.evidence import (
     Artefact,
+    CapturedEvent,
     CapturedRecord,
     EndReason,
     Finding,
+    RejectedRecord,
     Rejection,
     RunEnding,
     RunEvidence,
@@ -154,6 +156,28 @@ class Recorded:
     def load(self) -> RunEvidence:
         self.write()
         return load_evidence(self.root)
+
+    def held(self) -> RunEvidence:
+        """The same evidence without files, which is ten times as quick: for checks that open none."""
+        self.score()
+        asked = ProcessingEvent.ELS_CJ_ASSESSMENT_REQUESTED
+        return RunEvidence(
+            self.folder,
+            RunPlan.model_validate(self.plan),
+            decode_event(asked, json.dumps(self._request()).encode()) if self.with_request else None,
+            *(tuple(self._captured(kind)) for kind in STREAMS),
+            rejected=tuple(
+                RejectedRecord(record, rejection, f"events/rejected.jsonl:{number}")
+                for number, (record, rejection) in enumerate(self.rejected, start=1)
+            ),
+            ending=None if self.ending is None else self.made_ending(),
+        )
+
+    def _captured(self, kind: str) -> Iterator[CapturedEvent]:
+        for number, message in enumerate(self.messages(kind), start=1):
+            record = self.record(message, kind)
+            envelope = decode_event(STREAMS[kind], record.value or b"")
+            yield CapturedEvent(record, envelope, f"events/{kind}.jsonl:{number}")
 
     def rewrite_manifest(self) -> None:
         write_manifest(self.root, self.folder.manifest)

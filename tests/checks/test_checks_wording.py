@@ -89,6 +89,7 @@ def test_two_fields_of_one_code_are_counted(run: Any) -> None:
         ("my.prefix.huleedu.cj_assessment.completed.v1[0]@2", "cj_assessment.completed[0]@2"),
         ("huleedu.assessment.result.published.v1[2]@0", "assessment.result.published[2]@0"),
         ("own-topic[0]@0", "own-topic[0]@0"),
+        ("private.huleedu.huleedu.cj_assessment.failed.v1[0]@0", "cj_assessment.failed[0]@0"),
     ],
 )
 def test_positions_are_short(position: str, short: str) -> None:
@@ -98,7 +99,9 @@ def test_positions_are_short(position: str, short: str) -> None:
 def test_small_words() -> None:
     assert (plural(1, "essay"), plural(0, "essay")) == ("1 essay", "0 essays")
     assert (short_id("short"), short_id("student::0123456789")) == ("short", "01234567..")
+    assert (short_id("12345678"), short_id("123456789")) == ("12345678", "12345678..")
     assert listed(list("abcdefg")) == "a, b, c, d, e and 2 more"
+    assert (listed(list("abcde")), listed([])) == ("a, b, c, d, e", "")
     assert clip("a\nb") == r"'a\nb'"
     assert len(clip("x" * 500)) == 80
 

@@ -101,7 +101,12 @@ class TestJudged:
         text = result.stdout.str()
         assert result.ret == pytest.ExitCode.TESTS_FAILED, text
         result.stdout.fnmatch_lines(
-            ["UNDECIDED kendall_tau of other better by 0.000 < 0.02 than that of baseline (*"]
+            [
+                "UNDECIDED kendall_tau of other better by 0.000 < 0.02 than that of baseline (*",
+                "2 gates are undecided:",
+                "  small / compare: kendall_tau of other better by 0.000 < 0.02 than that of baseline (*)",
+                "  small / compare: agreement of other better by 0.000 *)",
+            ]
         )
         assert "small: compared with baseline" in text
         rows = [line.split() for line in text.splitlines() if line.strip().startswith("other  ")]
@@ -155,7 +160,13 @@ class TestJudged:
         assert result.ret == pytest.ExitCode.OK
         result.assert_outcomes(warnings=1)
         assert result.parseoutcomes()["undecided"] == 1
-        result.stdout.fnmatch_lines(["*UndecidedComparison: UNDECIDED kendall_tau of other better by*"])
+        result.stdout.fnmatch_lines(
+            [
+                "*UndecidedComparison: UNDECIDED kendall_tau of other better by*",
+                "1 gate is undecided:",
+                "  small / compare: kendall_tau of other better by *), only warned of",
+            ]
+        )
         strict = recorded.inprocess("--eng5-rejudge", "old", "-k", "compare", "-W", "error")
         strict.assert_outcomes(failed=1)
         strict.stdout.fnmatch_lines(["UNDECIDED kendall_tau of other better by *"])

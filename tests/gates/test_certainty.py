@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import numpy as np
 import pytest
 
 from pytest_eng5.alignment import wilson_interval, wilson_number
@@ -104,3 +109,157 @@ def test_what_cannot_be_known_beforehand_is_left_to_the_run(limit, role_model_ra
     for ranks in ([], [0], [0, None]):
         assert never_certain(limit("agreement", min=0.99, confidence=0.95), ranks, 5) is None
     assert never_certain(limit("no_such_metric", min=0.99, confidence=0.95), role_model_ranks) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("coverage", "coverage is a property of the comparisons made, without an interval"),
+        ("connected", "connected is a property of the comparisons made, without an interval"),
+        ("consistence", "consistence has no interval"),
+        ("worst_infit", "worst_infit has no interval"),
+    ],
+)
+def test_why_there_is_no_interval(limit, name: str, reason: str) -> None:
+    assert never_certain(limit(name, min=0.5, confidence=0.95), [0, 3]) == (
+        f"{reason}, so no confidence can be asked of it: remove it"
+    )
+
+
+class TestCounts:
+    """Without any inversion, each pair being worth two: from one pair per step between the grades."""
+
+    @pytest.mark.parametrize(
+        ("metric", "ranks", "pairs", "confidence", "bound"),
+        [
+            ("direct_inversions", [0, 0, 3, 3, 5, 7, 8, 10, 11, 13, 14, 14], 8, 0.95, 1),
+            ("majority_inversions", [0, 3, 6], 2, 0.95, 0),
+            ("majority_inversions", [3, 0, 3], 1, 0.95, 0.5),
+            ("direct_inversions", [0, 3, 6, 9], 3, 0.5, 0),
+            ("upper_grade_inversions", [0, 0, 3, 3, 5, 7, 8, 10, 11, 13, 14, 14], 1, 0.95, 0),
+            ("upper_grade_inversions", [0, 3, 6], 1, 0.99, 0.5),
+        ],
+    )
+    def test_the_least_that_can_be_shown(
+        self, limit, metric: str, ranks: list[int], pairs: int, confidence: float, bound: float
+    ) -> None:
+        best = pairs * wilson_interval(0, 2 * pairs, confidence)[1]
+
+        def asked(high: float) -> str | None:
+            return never_certain(limit(metric, max=high, confidence=confidence), ranks)
+
+        assert asked(bound) == (
+            f"{metric} <= {bound} cannot be shown with {confidence * 100:g} % confidence: even without any "
+            f"inversion the interval reaches at least {best:.1f}; remove confidence, or raise max"
+        )
+        assert asked(best - 1e-6) is not None
+        assert asked(best + 1e-6) is None
+
+    def test_without_different_grades_there_is_nothing_to_invert(self, limit) -> None:
+        assert never_certain(limit("direct_inversions", max=0, confidence=0.95), [3, 3, 3]) is None
+
+
+def least(enough: Callable[[int], Any]) -> int:
+    return next(number for number in count(1) if enough(number))
+
+
+def narrow(low: float, high: float, shift: float = 0.0) -> Callable[[int], bool]:
+    """Whether the interval of a share between the bounds can be no wider than they are apart."""
+    shares = np.linspace(low, high, 21) + shift
+
+    def enough(number: int) -> bool:
+        ends = [wilson_interval(share * 2 * number, 2 * number) for share in shares]
+        return min(end[1] - end[0] for end in ends) <= high - low
+
+    return enough
+
+
+class TestShares:
+    @pytest.mark.parametrize(
+        ("metric", "bounds", "made", "demand", "number"),
+        [
+            (
+                *("inversion_rate", {"max": 0.02}, 40, "<= 0.02"),
+                least(lambda n: wilson_interval(0, 2 * n)[1] <= 0.02),
+            ),
+            (
+                *("inversion_rate", {"min": 0, "max": 0.02}, 40, ">= 0.00 and <= 0.02"),
+                least(lambda n: wilson_interval(0, 2 * n)[1] <= 0.02),
+            ),
+            (
+                *("agreement", {"min": 0.99}, 150, ">= 0.99"),
+                least(lambda n: wilson_interval(2 * n, 2 * n)[0] >= 0.99),
+            ),
+            (
+                *("agreement", {"min": 0.99, "max": 1.5}, 20, ">= 0.99 and <= 1.50"),
+                least(lambda n: wilson_interval(2 * n, 2 * n)[0] >= 0.99),
+            ),
+            (
+                *("position_bias", {"min": 0.45}, 20, ">= 0.45"),
+                least(lambda n: wilson_interval(2 * n, 2 * n)[0] >= 0.95),
+            ),
+            (
+                *("position_bias", {"max": -0.48}, 40, "<= -0.48"),
+                least(lambda n: wilson_interval(0, 2 * n)[1] <= 0.02),
+            ),
+            (
+                *("position_bias", {"min": -0.1, "max": 0.1}, 20, ">= -0.10 and <= 0.10"),
+                least(narrow(-0.1, 0.1, 0.5)),
+            ),
+            (
+                *("agreement", {"min": 0.7, "max": 0.8}, 90, ">= 0.70 and <= 0.80"),
+                least(narrow(0.7, 0.8)),
+            ),
+            (*("agreement", {"min": 0.2, "max": 0.5}, 7, ">= 0.20 and <= 0.50"), least(narrow(0.2, 0.5))),
+            (
+                *("inversion_rate", {"min": 0.02, "max": 0.1}, 20, ">= 0.02 and <= 0.10"),
+                least(narrow(0.02, 0.1)),
+            ),
+        ],
+    )
+    def test_how_many_it_takes(
+        self, limit, metric: str, bounds: dict[str, float], made: int, demand: str, number: int
+    ) -> None:
+        threshold = limit(metric, **bounds, confidence=0.95)
+        assert never_certain(threshold, [0, 3, 6], made) == (
+            f"{metric} {demand} cannot be shown with 95 % confidence by {made} comparisons, however good "
+            f"the judge: it takes at least {number}"
+        )
+        assert never_certain(threshold, [0, 3, 6], number - 1) is not None
+        assert never_certain(threshold, [0, 3, 6], number) is None
+
+    def test_an_interval_that_ends_on_the_bound_is_within_it(self, limit) -> None:
+        low, high = wilson_interval(100, 100)[0], wilson_interval(0, 100)[1]
+        for threshold in (
+            limit("agreement", min=low, confidence=0.95),
+            limit("inversion_rate", max=high, confidence=0.95),
+        ):
+            assert never_certain(threshold, [0, 3, 6], 50) is None
+            assert never_certain(threshold, [0, 3, 6], 49) is not None
+
+    def test_two_anchors_can_be_asked_about(self, limit) -> None:
+        assert never_certain(limit("agreement", min=0.6, confidence=0.95), [0, 3]) == (
+            "agreement >= 0.60 cannot be shown with 95 % confidence by 1 comparison, however good the "
+            "judge: it takes at least 3"
+        )
+
+    @pytest.mark.parametrize(("made", "pairs"), [(20, 20), (200, 66)])
+    def test_flips_end_with_the_pairs(self, limit, role_model_ranks, made: int, pairs: int) -> None:
+        threshold = limit("flip_rate", max=0.02, confidence=0.95)
+        assert never_certain(threshold, role_model_ranks, made) == (
+            f"flip_rate <= 0.02 cannot be shown with 95 % confidence by {pairs} pairs, however good the "
+            "judge: it takes at least 95"
+        )
+
+    def test_other_shares_do_not(self, limit, role_model_ranks) -> None:
+        threshold = limit("inversion_rate", max=0.005, confidence=0.95)
+        assert "by 200 comparisons" in (never_certain(threshold, role_model_ranks, 200) or "")
+
+    def test_a_million_is_the_most_that_is_told(self, limit) -> None:
+        def asked(million: float) -> str:
+            bound = wilson_interval(0, 2e6 * million)[1]
+            return never_certain(limit("inversion_rate", max=bound, confidence=0.95), [0, 3]) or ""
+
+        assert asked(0.999999).endswith("it takes at least 999999")
+        assert asked(1).endswith("it takes at least 1000000")
+        assert asked(1.000001).endswith("no number of them would be enough")

@@ -133,6 +133,13 @@ class TestSentences:
                 "direct_inversions: there is no whole number from 0.20 to 0.80",
             ),
             ("ssr", {"min": 0.9, "max": 0.8}, "ssr: min 0.90 is above max 0.80"),
+            ("connected", {"min": 2}, "connected >= 2 cannot be reached: it is at most 1"),
+            ("connected", {"max": -1}, "connected <= -1 cannot be reached: it is at least 0"),
+            (
+                "connected",
+                {"min": 0.25, "max": 0.75},
+                "connected: there is no whole number from 0.25 to 0.75",
+            ),
             ("ssr", {}, "the threshold of ssr has neither min nor max"),
             ("ssr", {"min": math.nan}, "the threshold of ssr is not a number"),
         ],
@@ -150,7 +157,9 @@ class TestSentences:
             ("direct_inversions", {"max": 0}),
             ("direct_inversions", {"max": 1.5}),
             ("zero_win_anchors", {"max": 0}),
+            ("zero_win_anchors", {"min": 11}),
             ("upper_grade_inversions", {"max": 0}),
+            ("worst_infit", {"min": 100}),
             ("ssr", {"min": 0.999}),
             ("ssr", {"min": -50}),
             ("connected", {"min": 1}),
@@ -167,7 +176,25 @@ class TestSentences:
     def test_equal_grades(self, limit) -> None:
         found = unreachable(limit("kendall_tau", min=0.1), [3, 3, 3])
         assert found == "kendall_tau cannot be measured: all 3 anchors have the same grade"
+        upper = unreachable(limit("upper_grade_inversions", max=0), [3, 3, 3, 3])
+        assert upper == "upper_grade_inversions cannot be measured: all 4 anchors have the same grade"
         assert unreachable(limit("zero_win_anchors", max=1), [3, 3, 3]) is None
+
+    def test_the_least_tau_is_shown_with_three_decimals(self, limit) -> None:
+        """The root of two thirds: one of three pairs is tied."""
+        assert unreachable(limit("kendall_tau", max=-0.9), [0, 3, 3]) == (
+            "kendall_tau <= -0.90 cannot be reached: it is at least -0.816"
+        )
+
+    @pytest.mark.parametrize(
+        ("metric", "bound"),
+        [("zero_win_anchors", 2), ("direct_inversions", 2), ("circular_triads", 1), ("suspect_grades", 3)],
+    )
+    def test_an_unknown_grade_may_belong_to_an_anchor_that_counts(
+        self, limit, metric: str, bound: int
+    ) -> None:
+        """More than two anchors can give, yet there are three."""
+        assert unreachable(limit(metric, min=bound), [0, 3, None]) is None
 
     @pytest.mark.parametrize("ranks", [[], [0], [0, None], [None, None, 3]])
     def test_what_depends_on_the_grades_waits_until_they_are_known(
@@ -186,6 +213,27 @@ def test_attainable_is_that_of_alignment(ranks: list[int]) -> None:
         assert attainable("kendall_tau", ranks) == pytest.approx(attainable_tau_b(ranks), abs=1e-15)
         assert attainable("kendall_tau_a", ranks) == pytest.approx(attainable_tau_a(ranks), abs=1e-15)
     assert attainable("ssr", ranks) is None
+
+
+@pytest.mark.parametrize(
+    ("anchors", "most"),
+    [(3, 1), (4, 2), (5, 5), (6, 8), (7, 14), (8, 20), (9, 30), (10, 40), (11, 55), (12, 70)],
+)
+def test_most_circular_triads(limit, anchors: int, most: int) -> None:
+    """The maxima of Kendall and Babington Smith (1940), OEIS A006918; small ones are also counted here."""
+    ranks = list(range(anchors))
+    if anchors < 6:
+        counted = 0
+        for games in tournaments(anchors):
+            won = set(games)
+            triads = itertools.permutations(ranks, 3)
+            counted = max(counted, sum({(i, j), (j, k), (k, i)} <= won for i, j, k in triads) // 3)
+        assert counted == most
+    assert unreachable(limit("circular_triads", min=most), ranks) is None
+    assert unreachable(limit("circular_triads", min=most + 1), ranks) == (
+        f"circular_triads >= {most + 1} cannot be reached: "
+        f"of {anchors} anchors at most {most} triads are circular (Kendall and Babington Smith)"
+    )
 
 
 def zero_win_thresholds(limit, **others: dict[str, float]) -> list[Any]:
@@ -212,8 +260,23 @@ class TestZeroWinTrap:
         (found,) = contradictions(zero_win_thresholds(limit), role_model_ranks, 66)
         assert isinstance(found, Contradiction)
         assert found.metrics == ("direct_inversions", "zero_win_anchors")
-        assert "one of the two anchors of the lowest grade never wins" in str(found)
-        assert "zero_win_anchors: {max: 1}" in str(found)
+        assert str(found) == (
+            "direct_inversions without any inversion and zero_win_anchors <= 0 exclude each other: without "
+            "inversions one of the two anchors of the lowest grade never wins; "
+            "allow zero_win_anchors: {max: 1}"
+        )
+        (found,) = contradictions(zero_win_thresholds(limit), [0, 3, 6])
+        assert "without inversions the one anchor of the lowest grade never wins; allow" in str(found)
+
+    @pytest.mark.parametrize("zero", [{"max": 0}, {"min": 0, "max": 0}, {"max": 0.5}])
+    def test_however_it_is_written(self, limit, role_model_ranks, zero: dict[str, float]) -> None:
+        assert contradictions(zero_win_thresholds(limit, zero_win_anchors=zero), role_model_ranks)
+
+    def test_equal_grades_are_refused_as_such(self, limit) -> None:
+        """Nothing is an inversion among them, and that is what the reader is told."""
+        thresholds = zero_win_thresholds(limit)
+        assert contradictions(thresholds, [3, 3]) == []
+        assert "all 2 anchors have the same grade" in (unreachable(thresholds[0], [3, 3]) or "")
 
     def test_the_thresholds_of_the_design_go_together(self, limit, role_model_ranks) -> None:
         thresholds = [
@@ -226,6 +289,7 @@ class TestZeroWinTrap:
 
     def test_repeated_pairs_resolve_it_for_two_lowest_anchors_but_not_for_one(self, limit) -> None:
         thresholds = zero_win_thresholds(limit)
+        assert contradictions(thresholds, [0, 3, 6, 6], 6)
         assert contradictions(thresholds, [0, 3, 6, 6], 7) == []
         assert contradictions(thresholds, [0, 3, 6], 30)
 
@@ -259,20 +323,32 @@ class TestZeroWinTrap:
 class TestTooFewComparisons:
     def test_to_join_the_anchors(self, limit, role_model_ranks) -> None:
         (found,) = contradictions([limit("kendall_tau", min=0.5)], role_model_ranks, 10)
-        assert "10 comparisons cannot join 12 anchors" in found.reason
-        assert "at least 11" in found.reason
+        assert found.reason == (
+            "10 comparisons cannot join 12 anchors, and no gate passes on a disconnected graph; "
+            "allow at least 11"
+        )
+        assert found.metrics == ("kendall_tau",)
+        (found,) = contradictions([limit("ssr", min=0.5), limit("connected", min=1)], role_model_ranks, 10)
+        assert found.metrics == ("ssr", "connected")
         assert contradictions([limit("kendall_tau", min=0.5)], role_model_ranks, 11) == []
         assert contradictions([], role_model_ranks, 10) == []
 
     def test_to_cover_the_pairs(self, limit, role_model_ranks) -> None:
         (found,) = contradictions([limit("coverage", min=1.0)], role_model_ranks, 65)
         assert found.reason == "65 comparisons cover at most 0.985 of 66 pairs"
+        assert found.metrics == ("coverage",)
+        (found,) = contradictions([limit("coverage", min=1.5)], role_model_ranks)
+        assert found.reason == "66 comparisons cover at most 1.000 of 66 pairs"
         assert contradictions([limit("coverage", min=1.0)], role_model_ranks, 66) == []
         assert contradictions([limit("coverage", min=1.0)], role_model_ranks) == []
 
     def test_to_see_a_pair_in_both_orders(self, limit, role_model_ranks) -> None:
         (found,) = contradictions([limit("flip_rate", max=0.1)], role_model_ranks)
-        assert "both orders" in found.reason
+        assert found.reason == (
+            "up to 66 comparisons no pair is seen in both orders, so flip_rate cannot be measured"
+        )
+        assert found.metrics == ("flip_rate",)
+        assert contradictions([limit("flip_rate", max=0.1)], role_model_ranks, 66) == [found]
         assert contradictions([limit("flip_rate", max=0.1)], role_model_ranks, 67) == []
 
     @pytest.mark.parametrize("ranks", [[], [0], [0, None, 3]])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_eng5.gates.threshold import satisfies
-from pytest_eng5.gates.wording import bound_text, interval_text, plural, value_text
+from pytest_eng5.gates.wording import bound_text, ends_text, interval_text, plural, value_text
 
 INF = math.inf
 
@@ -32,6 +33,10 @@ class TestBounds:
             (100, True, "100"),
             (0, True, "0"),
             (1.5, True, "1.5"),
+            (-0.0, False, "0.00"),
+            (-0.0, True, "0"),
+            (-1e-13, False, "0.00"),
+            (-1e-12, False, "-0.000000000001"),
             (INF, False, "inf"),
             (-INF, True, "-inf"),
         ],
@@ -77,6 +82,16 @@ class TestValues:
         assert value_text(0.89996, "tau", 0.5, INF) == "0.900"
         assert value_text(0.89996, "tau", 0.9, INF) == "0.89996"
 
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            (0.899999999997, "0.899999999997"),  # the twelfth decimal tells it from the bound
+            (0.899999999998766, "0.899999999998766"),  # twelve would read as within the slack of the bound
+        ],
+    )
+    def test_all_of_them_at_last(self, value: float, text: str) -> None:
+        assert value_text(value, "tau", 0.9, INF) == text
+
 
 class TestIntervals:
     @pytest.mark.parametrize(
@@ -91,6 +106,8 @@ class TestIntervals:
             (4.2, 14.5, "count", "4-15"),
             (1.0, 2.0, "count", "1-2"),
             (2.9999999999, 3.0000000001, "count", "3-3"),
+            (-2.5, -0.5, "count", "-3 to 0"),
+            (0.0, 1.0, "flag", "0-1"),
             (0.25, 1.75, "number", "0.25-1.75"),
         ],
     )
@@ -103,6 +120,39 @@ class TestIntervals:
         shown = [int(end) for end in interval_text(low, high, "count").split("-")]
         assert shown[0] <= low + 1e-8
         assert shown[1] >= high - 1e-8
+
+
+class TestJudgedIntervals:
+    """Each end reads as it was judged: above, below or on each bound."""
+
+    @pytest.mark.parametrize(
+        ("low", "high", "bounds", "text"),
+        [
+            (0.61, 0.9, (), "0.61-0.90"),
+            (0.614, 0.976, (0.5, INF), "0.61-0.98"),
+            (0.8999, 0.9701, (0.9, INF), "0.8999-0.97"),
+            (0.9001, 0.9701, (0.9, INF), "0.9001-0.97"),
+            (0.9, 0.9701, (0.9, INF), "0.90-0.97"),
+            (0.004, 0.1996, (-INF, 0.2), "0.00-0.1996"),
+            (0.004, 0.2004, (-INF, 0.2), "0.00-0.2004"),
+            (-0.1004, 0.0996, (-0.1, 0.1), "-0.1004 to 0.0996"),
+            (-0.3, -0.1, (-0.2, INF), "-0.30 to -0.10"),
+            (-0.004, 0.3, (0.1, INF), "0.00-0.30"),
+            (-0.004, 0.3, (0.0, INF), "-0.004 to 0.30"),
+            (0.2, 0.900000000004, (0.9, INF), "0.20-0.900000000004"),
+            (0.2, 0.90000000000012, (0.9, INF), "0.20-0.90000000000012"),
+        ],
+    )
+    def test_text(self, low: float, high: float, bounds: tuple[float, ...], text: str) -> None:
+        assert ends_text(low, high, *bounds) == text
+
+    @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+    def test_ends_are_shown_on_their_side(self, one: float, other: float, bound: float) -> None:
+        low, high = sorted((one, other))
+        shown = ends_text(low, high, bound, INF)
+        left, right = (float(end) for end in re.split(r"(?<!e)-", shown))
+        assert (left < bound, left > bound) == (low < bound, low > bound)
+        assert (right < bound, right > bound) == (high < bound, high > bound)
 
 
 @pytest.mark.parametrize(
