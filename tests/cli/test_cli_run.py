@@ -298,6 +298,7 @@ class TestAnchorAlign:
 class TestExecute:
     """Mode execute, on the embedded broker and the reference pipeline."""
 
+    @pytest.mark.thorough
     def test_a_deadline_ends_with_four_and_what_is_there_is_whole(self, shell: Any) -> None:
         said = shell.eng5(*EXECUTE, "--await-completion", "--completion-timeout", "4", *SLOW)
         assert said.code == 4, said
@@ -316,6 +317,7 @@ class TestExecute:
         assert next(str(value) for value in reason.values()) in said.out
         assert verify(run, run / "manifest.json") == []
 
+    @pytest.mark.thorough
     def test_ctrl_c_leaves_a_whole_folder(self, shell: Any) -> None:
         run = _interrupted(shell, "slow_grades", *EXECUTE, "--await-completion", *SLOW)
         artefact = read_artefact(run / "assessment_run.execute.json")

@@ -81,6 +81,7 @@ def test_the_latest_session_is_what_it_was_at_the_start(recorded: Any) -> None:
     assert (recorded.root / ".eng5/latest").resolve() == session
 
 
+@pytest.mark.thorough
 def test_thresholds_of_today_count_also_in_workers(recorded: Any) -> None:
     arguments = (
         "--eng5-rejudge",

@@ -84,6 +84,7 @@ def test_where_warnings_are_errors_it_fails_in_its_own_words(recorded: Any) -> N
     result.stdout.fnmatch_lines(["UNDECIDED kendall_tau 1.000, wanted >= 0.50 *"])
 
 
+@pytest.mark.thorough
 def test_the_same_in_workers(recorded: Any, junit_items: Items) -> None:
     recorded.scenario(thresholds=MILD)
     result = recorded.subprocess(*AGAIN, "-n", "2")

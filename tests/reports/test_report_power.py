@@ -243,6 +243,7 @@ class TestAnswers:
         assert re.search(r"greatest power seen is \d+% ± \d", lines[1])
         assert power_document(answer)["difference"]["comparisons"] is None
 
+    @pytest.mark.thorough
     def test_more_money_shows_more(self) -> None:
         small, large = (
             answer_power(STATED, PowerQuestion(budget_usd=money, runs=60, repetitions=3)).budget
@@ -289,6 +290,7 @@ class TestAnswers:
         assert answer.gates[0].needed.value is None
         assert "the bound lies too near this judge" in power_lines(answer)[0]
 
+    @pytest.mark.thorough
     def test_seeds(self) -> None:
         question = PowerQuestion(difference=0.25, runs=40, repetitions=2, limit=300)
         assert power_document(answer_power(WILFUL, question)) == power_document(

@@ -187,6 +187,7 @@ class TestUsable:
     def test_another_name_if_names_are_not_checked(self, renamed, with_tls):
         self.use(external(renamed, with_tls(ssl_check_hostname=False)))
 
+    @pytest.mark.thorough
     def test_one_living_server_of_several_is_enough(self, scram, with_sasl):
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
@@ -249,6 +250,7 @@ class TestCertificates:
         assert f"shows a certificate that expired on {end:%Y-%m-%d %H:%M} UTC" in what
         assert "renew" in fix
 
+    @pytest.mark.thorough
     def test_for_another_name(self, renamed, with_tls):
         what, fix = refused(TlsFailed, renamed, with_tls())
         assert "shows a certificate for another name (it is for kafka.example.org, 10.0.0.7)" in what
@@ -267,6 +269,7 @@ class TestCertificates:
 
 
 class TestAdvertisedAddresses:
+    @pytest.mark.thorough
     def test_of_a_name_that_the_certificate_does_not_hold(self, authority, start, with_tls):
         """The classic: the bootstrap address is in the certificate, that of the node is not."""
         certificate, key = authority.issue("localhost", "localhost")

@@ -186,11 +186,13 @@ class TestRed:
         assert not list(session.tree.output.rglob("*.jsonl"))
         return message
 
+    @pytest.mark.thorough
     def test_wrong_password(self, run, secured):
         session = run("limited", *THEIR_PIPELINE, "--eng5-topic-prefix=given.", password="verkehrt")
         self.assert_error(session, "refuses user 'limited' with SCRAM-SHA-512", "sasl.password")
         assert_hidden("verkehrt", session)
 
+    @pytest.mark.thorough
     def test_unknown_authority(self, run, settings_of, new_authority):
         settings = settings_of("limited", ssl_ca_file=new_authority().certificate)
         session = run("limited", *THEIR_PIPELINE, "--eng5-topic-prefix=given.", settings=settings)
@@ -234,6 +236,7 @@ class TestRed:
 class TestSettings:
     """A file that cannot be used is told with file and key, and no broker is asked."""
 
+    @pytest.mark.thorough
     def test_missing_variable(self, run, settings_of):
         settings = settings_of("limited", sasl_password="${NOT_SET_HERE}x")
         session = run("limited", *THEIR_PIPELINE, settings=settings)
