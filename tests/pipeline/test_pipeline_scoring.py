@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.linalg import LinAlgWarning
 
 from pytest_eng5.pipeline.cj import scoring
 from pytest_eng5.pipeline.cj.scoring import bradley_terry, max_score_change, ranking
@@ -93,6 +96,19 @@ def test_scores_that_do_not_settle_are_said_by_their_code(monkeypatch: pytest.Mo
     with pytest.raises(ServiceError, match="Did not converge") as caught:
         bradley_terry(2, [(0, 1)])
     assert caught.value.code == "CJ_SCORE_CONVERGENCE_FAILED"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_generator_that_is_exactly_singular_is_nothing_to_warn_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    choix = scoring.load_choix()
+    exact = choix.ilsr_pairwise
+
+    def rounded(*arguments: Any, **more: Any) -> Any:
+        warnings.warn("Diagonal number 4 is exactly zero. Singular matrix.", LinAlgWarning, stacklevel=1)
+        return exact(*arguments, **more)
+
+    monkeypatch.setattr(choix, "ilsr_pairwise", rounded)
+    assert ranking(bradley_terry(3, [(0, 1), (1, 2), (0, 2)]).tolist()) == [0, 1, 2]
 
 
 def test_change_is_the_largest_of_any_essay() -> None:

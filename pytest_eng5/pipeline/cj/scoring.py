@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -17,9 +18,14 @@ _ALPHA = 0.01
 
 
 def load_choix() -> ModuleType:
-    """The module ``choix``, imported on first use: it brings ``scipy.stats``, half of the start-up time."""
+    """The module ``choix``, imported on first use: it brings ``scipy.stats``, half of the start-up time.
+
+    It solves for the stationary distribution of a Markov chain, whose generator is singular as it should be;
+    scipy warns of that when rounding leaves an exact zero.
+    """
     import choix
 
+    warnings.filterwarnings("ignore", message="Diagonal number .* is exactly zero")
     module: ModuleType = choix
     return module
 
