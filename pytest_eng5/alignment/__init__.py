@@ -70,7 +70,7 @@ from pytest_eng5.alignment.intervals import (
     wilson_number,
 )
 from pytest_eng5.alignment.judge_quality import AnchorQuality, JudgeQuality, judge_quality
-from pytest_eng5.alignment.matching import improved_judge, judge_of_run
+from pytest_eng5.alignment.matching import discordance_seen, improved_judge, judge_of_run
 from pytest_eng5.alignment.metrics import alignment_metrics
 from pytest_eng5.alignment.planning import (
     Plan,
@@ -181,6 +181,7 @@ __all__ = [
     "decided_triads",
     "detectable_difference",
     "direct_inversions",
+    "discordance_seen",
     "distance_to_gate",
     "expected_zero_wins",
     "first_rates",

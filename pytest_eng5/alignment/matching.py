@@ -20,7 +20,7 @@ from pytest_eng5.alignment.data import AlignmentData, AlignmentDataError, FloatA
 from pytest_eng5.alignment.position_model import fit_outcomes
 from pytest_eng5.alignment.simulation import SimulatedJudge, simulated_runs
 
-__all__ = ["improved_judge", "judge_of_run", "simulated_taus"]
+__all__ = ["discordance_seen", "improved_judge", "judge_of_run", "simulated_taus"]
 
 _BISECTIONS = 11
 _STRONGEST = 16.0
@@ -76,6 +76,18 @@ def judge_of_run(
     if np.isnan(tau):
         return judge
     return _matched(judge, min(tau, _half_discordant(judge.ranks)), scored.n_comparisons, runs, seed)
+
+
+def discordance_seen(data: AlignmentData, *, alpha: float = ALPHA) -> bool:
+    """Whether the scores of a run put a pair of different grades into the wrong order.
+
+    Args:
+        data: The run; anchors with an unknown grade or without a comparison are left out.
+        alpha: Regularisation of the fit.
+    """
+    scored = data.scored()
+    ranks = scored.ranks()
+    return bool(kendall_tau_b(ranks, fit_wins(scored.wins(), alpha)) <= _half_discordant(ranks))
 
 
 def _half_discordant(ranks: IntArray) -> float:

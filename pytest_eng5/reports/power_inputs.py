@@ -16,8 +16,8 @@ from pytest_eng5.alignment import (
     AlignmentDataError,
     Batches,
     SimulatedJudge,
+    discordance_seen,
     improved_judge,
-    inverted_comparisons,
     judge_of_run,
     room_for_difference,
     stated_judge,
@@ -219,8 +219,8 @@ def recorded_judge(
 def _cautions(data: AlignmentData) -> Iterator[str]:
     """What the figures of a recorded judge do not tell by themselves."""
     yield "the judge is itself estimated from these comparisons: plan with more runs to be surer"
-    if not inverted_comparisons(data.wins(), data.ranks()):
-        yield "not one comparison is inverted: half a discordant pair is assumed, as its sharpness is unknown"
+    if not discordance_seen(data):
+        yield "its scores put no pair into the wrong order: half such a pair is assumed"
 
 
 def gates_of(texts: Sequence[str], grades: Sequence[str]) -> tuple[PlannedGate, ...]:

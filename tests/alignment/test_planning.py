@@ -15,6 +15,7 @@ from pytest_eng5.alignment import (
     comparisons_for_width,
     comparisons_to_detect,
     detectable_difference,
+    discordance_seen,
     fit_wins,
     improved_judge,
     judge_of_run,
@@ -104,6 +105,7 @@ class TestJudges:
         """Half a discordant pair: the planned width is about that of the interval of the run itself."""
         games = [(won, lost, "AB"[(won + lost) % 2]) for won, lost in full_round(len(GRADES))]
         data = make(GRADES, games)
+        assert not discordance_seen(data)
         judge = judge_of_run(data)
         order = np.arange(len(RANKS))
         one_swap = order[[0, 2, 1, *range(3, len(RANKS))]]
@@ -112,6 +114,10 @@ class TestJudges:
         found = alignment_metrics(data, bootstrap=500).values["kendall_tau"]
         width = (found.high or 0) - (found.low or 0)
         assert precision_at(judge, 66).width == pytest.approx(width, rel=0.4)
+
+    def test_one_pair_in_the_wrong_order_is_seen(self, make, full_round) -> None:
+        assert discordance_seen(make(GRADES, full_round(len(GRADES), [(2, 1)])))
+        assert not discordance_seen(make(GRADES, full_round(len(GRADES), [(1, 0)])))  # both have grade A
 
     def test_one_grade_has_no_tau_to_match(self, make, full_round) -> None:
         judge = judge_of_run(make(["B"] * 5, full_round(5)))

@@ -21,6 +21,24 @@ def half(metrics: AlignmentMetrics, metric: str, *numbers: float | None) -> Alig
     return replace(metrics, values={**metrics.values, metric: MetricValue(*numbers, "bootstrap")})
 
 
+def assert_not_measured(verdict: Verdict, message: str, reason: str, comparisons: int) -> None:
+    assert math.isnan(verdict.value)
+    assert replace(verdict, value=0.0) == Verdict(
+        metric="kendall_tau",
+        status=Status.FAIL,
+        message=message,
+        hint=NOTHING,
+        value=0.0,
+        low=None,
+        high=None,
+        minimum=0.5,
+        maximum=0.9,
+        attainable=None,
+        comparisons=comparisons,
+        reason=reason,
+    )
+
+
 class TestAllFields:
     def test_decided_by_the_value(self, stated, limit) -> None:
         verdict = judge(limit("agreement", min=0.9), stated("agreement", 0.85, 0.75, 0.91))
@@ -105,39 +123,13 @@ class TestAllFields:
     def test_not_measured(self, measured, limit) -> None:
         threshold = limit("kendall_tau", min=0.5, max=0.9, confidence=0.95, undecided="warn")
         verdict = judge(threshold, measured(["A", "A"], [(0, 1)], bootstrap=0))
-        assert math.isnan(verdict.value)
-        assert replace(verdict, value=0.0) == Verdict(
-            metric="kendall_tau",
-            status=Status.FAIL,
-            message="FAIL kendall_tau not measured: all 2 anchors have the same grade (1 comparison)",
-            hint=NOTHING,
-            value=0.0,
-            low=None,
-            high=None,
-            minimum=0.5,
-            maximum=0.9,
-            attainable=None,
-            comparisons=1,
-            reason="all 2 anchors have the same grade",
-        )
+        message = "FAIL kendall_tau not measured: all 2 anchors have the same grade (1 comparison)"
+        assert_not_measured(verdict, message, "all 2 anchors have the same grade", comparisons=1)
 
     def test_no_metrics_at_all(self, limit) -> None:
         verdict = unmeasured(limit("kendall_tau", min=0.5, max=0.9, confidence=0.95), "no run was made")
-        assert math.isnan(verdict.value)
-        assert replace(verdict, value=0.0) == Verdict(
-            metric="kendall_tau",
-            status=Status.FAIL,
-            message="FAIL kendall_tau not measured: no run was made",
-            hint=NOTHING,
-            value=0.0,
-            low=None,
-            high=None,
-            minimum=0.5,
-            maximum=0.9,
-            attainable=None,
-            comparisons=0,
-            reason="no run was made",
-        )
+        message = "FAIL kendall_tau not measured: no run was made"
+        assert_not_measured(verdict, message, "no run was made", comparisons=0)
 
     def test_as_a_plain_dict(self, limit) -> None:
         plain = unmeasured(limit("ssr", max=math.inf), "no run was made").to_dict()
